@@ -1,0 +1,108 @@
+/** The command line: reads arguments, finds the command, turns its end into an exit code. Floor 11. */
+import { readFileSync } from "node:fs"
+import { parseArgs } from "node:util"
+import { CommandError, EXIT_OK, type Io, stackOf } from "./io.ts"
+import { runModule } from "./run.ts"
+
+type Options = { readonly json: boolean; readonly debug: boolean }
+
+type Command = {
+  readonly usage: string
+  readonly what: string
+  readonly run: (operands: ReadonlyArray<string>, options: Options, io: Io) => Promise<number>
+}
+
+const commands: ReadonlyMap<string, Command> = new Map([
+  [
+    "run",
+    {
+      usage: "run MODULE.ts",
+      what: "runs the scenario that the module exports by default: an Effect, or { name, run: Effect }",
+      run: (operands, options, io) => {
+        const [path, ...more] = operands
+        if (path === undefined)
+          throw new CommandError("run: name the module that exports the scenario: pagewright run MODULE.ts")
+        if (more.length > 0) throw new CommandError(`run: one module at a time, not also ${more.join(" ")}`)
+        return runModule(path, options, io)
+      }
+    }
+  ]
+])
+
+const help = (): string => {
+  const width = Math.max(...[...commands.values()].map((command) => command.usage.length))
+  return [
+    "pagewright: typed virtual memory areas over a simulated Linux mm",
+    "",
+    "usage: pagewright COMMAND [OPTIONS]",
+    "",
+    ...[...commands.values()].map((command) => `  ${command.usage.padEnd(width)}  ${command.what}`),
+    "",
+    "  --json     one JSON object instead of text",
+    "  --debug    stack traces with errors",
+    "  --version  the version of this library",
+    "  --help     this text",
+    "",
+    "exit code: 0 all went well, 1 a check failed, 2 the command could not be carried out, 130 ended by Ctrl-C",
+    ""
+  ].join("\n")
+}
+
+/** The version in the package's own package.json, two folders up from where this file is built. */
+function version(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"))
+  return typeof manifest === "object" && manifest !== null && "version" in manifest
+    ? String(manifest.version)
+    : "unknown"
+}
+
+function parse(args: ReadonlyArray<string>) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        help: { type: "boolean", short: "h", default: false },
+        version: { type: "boolean", default: false },
+        json: { type: "boolean", default: false },
+        debug: { type: "boolean", default: false }
+      }
+    })
+  } catch (cause) {
+    // Node's message goes on with advice on escaping; its first sentence is the point.
+    const message = cause instanceof Error ? cause.message.split(". ")[0]! : String(cause)
+    throw new CommandError(`${message}; see pagewright --help`, { cause })
+  }
+}
+
+async function dispatch(args: ReadonlyArray<string>, io: Io): Promise<number> {
+  const { positionals, values } = parse(args)
+  if (values.help) {
+    io.out(help())
+    return EXIT_OK
+  }
+  if (values.version) {
+    io.out(values.json ? `${JSON.stringify({ name: "pagewright", version: version() })}\n` : `${version()}\n`)
+    return EXIT_OK
+  }
+  const [name, ...operands] = positionals
+  if (name === undefined) throw new CommandError("no command; see pagewright --help")
+  const command = commands.get(name)
+  if (command === undefined) {
+    throw new CommandError(`no command ${name}; there are ${[...commands.keys()].join(", ")}; see pagewright --help`)
+  }
+  return command.run(operands, values, io)
+}
+
+/** Runs one command line; answers the exit code. What went wrong is one line on standard error. */
+export async function main(args: ReadonlyArray<string>, io: Io): Promise<number> {
+  try {
+    return await dispatch(args, io)
+  } catch (error) {
+    const known =
+      error instanceof CommandError ? error : new CommandError(`internal error: ${String(error)}`, { cause: error })
+    io.err(`pagewright: ${known.message}\n`)
+    if (args.includes("--debug") && known.cause !== undefined) io.err(`${stackOf(known.cause)}\n`)
+    return known.exitCode
+  }
+}
