@@ -13,10 +13,10 @@ const withLocalBin = {
   PATH: join(root, "node_modules", ".bin") + delimiter + (process.env["PATH"] ?? "")
 }
 
-/** Runs `command` in the top folder and keeps what it prints. A signal counts as exit code 1. */
-export function run(command: string, args: ReadonlyArray<string>): Promise<Finished> {
+/** Runs `command` and keeps what it prints. A signal counts as exit code 1. */
+export function run(command: string, args: ReadonlyArray<string>, cwd: string = root): Promise<Finished> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd: root, env: withLocalBin, stdio: ["ignore", "pipe", "pipe"] })
+    const child = spawn(command, args, { cwd, env: withLocalBin, stdio: ["ignore", "pipe", "pipe"] })
     const chunks: Array<Buffer> = []
     child.stdout.on("data", (chunk: Buffer) => chunks.push(chunk))
     child.stderr.on("data", (chunk: Buffer) => chunks.push(chunk))
