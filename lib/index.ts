@@ -1,2 +1,15 @@
 /** Pagewright: typed virtual-memory-area capabilities on Effect, over a simulated Linux mm. Floor 10. */
-export {}
+export * as Fail from "./vma/Fail.ts"
+export * as Lockdep from "./vma/Lockdep.ts"
+export * as Locked from "./vma/Locked.ts"
+export * as Mm from "./vma/Mm.ts"
+export * as Page from "./vma/Page.ts"
+export * as Units from "./vma/Units.ts"
+export * as VmaMixedMap from "./vma/VmaMixedMap.ts"
+export * as VmaNew from "./vma/VmaNew.ts"
+export * as VmaPfnMap from "./vma/VmaPfnMap.ts"
+export * as VmaRef from "./vma/VmaRef.ts"
+// Flat, so that `declare module "pagewright"` reaches them.
+export type * from "./vma/lock-order.ts"
+export * as Device from "./vma/Device.ts"
+export * as Task from "./vma/Task.ts"

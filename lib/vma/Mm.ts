@@ -1,0 +1,2 @@
+/** Address spaces. */
+export type { Mm, MmWithUser, MmWithUserAsync, Pointer } from "./mm-handle.ts"

@@ -1,0 +1,89 @@
+/** Lock sections as types: a fresh, rank-2 type per section, which nothing typed by it can leave. Floor 8, internal.
+ *
+ * A section's body is generic in `here`, so no variable outside it can name `here`, and a value whose type mentions it
+ * has no type out there. Four things make that hold, and each was found by a leak (types.md):
+ * - `here` is invariant: `in out`, and a real `(_: here) => here` property. A covariant tag leaks silently.
+ * - Every operation carries `Held<here>` in its R channel, so an effect that was not run yet cannot leave either.
+ * - The body answers `Services | Holding<here>`: another symbol than `Held`, or TypeScript folds the two.
+ * - `Fx` is inferred whole (a union of Effects, where the body is a ternary), its parts are computed from it.
+ */
+import type { Effect, Exit, Fiber, Option, Result } from "effect"
+
+declare const afterUnlock: unique symbol
+/** Key of the tag that ties a reference to its section; the name is what the compiler says. */
+export declare const mustNotOutliveItsLock: unique symbol
+
+/** Upper bound of every section's tag. It is what `here` turns into when a value escapes, hence the name. */
+export interface AfterUnlock {
+  readonly [afterUnlock]: true
+}
+
+/** Supertype of every reference that is tied to the section `here`, and the requirement (Effect's R channel) of every
+ * operation on one. No service can provide it: only the end of the section takes it away.
+ */
+export interface Held<in out here extends AfterUnlock> {
+  readonly [mustNotOutliveItsLock]: (_: here) => here
+}
+
+/** What a section's body may require because it runs inside the section `here`. */
+export interface Holding<in out here extends AfterUnlock> extends Held<here> {}
+
+type Same<X, Y> = (<T>() => T extends X ? 1 : 2) extends <T>() => T extends Y ? 1 : 2 ? true : false
+
+/** `Q` without the requirement of the section that just ended; those of enclosing sections stay. */
+export type Release<Q> = Q extends infer One ? (Same<One, Held<AfterUnlock>> extends true ? never : One) : never
+
+/** Any Effect at all: what a section infers its body as. */
+export type AnyEffect = Effect.Effect<unknown, unknown, unknown>
+
+// A shallow probe, three levels deep, whose only job is the one-line message; invariance catches what it misses.
+type Is<X> = 0 extends 1 & X ? never : X extends Held<AfterUnlock> ? true : never
+type Leaks<X> = 0 extends 1 & X
+  ? never
+  : X extends string | number | bigint | boolean | symbol | null | undefined | void
+    ? never
+    : X extends Held<AfterUnlock>
+      ? true
+      : X extends Effect.Effect<infer A, infer E, infer R>
+        ? Held<AfterUnlock> extends R
+          ? true
+          : Leaks<A> | Leaks<E>
+        : X extends (...args: never) => infer A
+          ? Leaks<A>
+          : X extends readonly (infer A)[]
+            ? Leaks<A>
+            : X extends ReadonlyMap<infer K, infer V>
+              ? Leaks<K> | Leaks<V>
+              : X extends ReadonlySet<infer A> | Promise<infer A> | Iterator<infer A>
+                ? Leaks<A>
+                : X extends
+                      | Option.Option<infer A>
+                      | Exit.Exit<infer A, infer A>
+                      | Fiber.Fiber<infer A, infer A>
+                      | Result.Result<infer A, infer A>
+                  ? Leaks<A>
+                  : X extends object
+                    ? { [K in keyof X]-?: Within<X[K]> }[keyof X]
+                    : never
+type Within<X> =
+  Is<X> extends never
+    ? X extends readonly (infer A)[]
+      ? Is<A>
+      : X extends (...args: never) => unknown
+        ? never
+        : X extends object
+          ? { [K in keyof X]-?: Is<X[K]> }[keyof X]
+          : never
+    : true
+
+/** `Ok`, or the message if the result or the error still refers to the section that is about to end. */
+export type Stay<A, E, Ok> = [Leaks<A> | Leaks<E>] extends [never]
+  ? Ok
+  : "BUG: use after unlock: the result refers to what only this section may touch"
+
+/** What a body must be that is inferred as `Fx` and runs in the section `here`. The first member is there for inference
+ * only: what holds on to `here` fits the second, or neither.
+ */
+export type Body<Fx, here extends AfterUnlock> =
+  | Fx
+  | Effect.Effect<Effect.Success<Fx>, Effect.Error<Fx>, Effect.Services<Fx> | Holding<here>>

@@ -1,0 +1,111 @@
+/** Ways to write a section's body that must compile; where TypeScript cannot, the refusal stands beside what to write. */
+import { Effect, Option, pipe } from "effect"
+import { Device, Fail, Locked, Page, VmaMixedMap, VmaNew, VmaRef } from "pagewright"
+import { at, Db, file, mm, one, page } from "./given.ts"
+
+type Same<X, Y> = (<T>() => T extends X ? 1 : 2) extends <T>() => T extends Y ? 1 : 2 ? true : false
+declare const same: <X>() => <Y>(y: Y) => Same<X, Y> extends true ? (ok: "same") => void : (not: "same", but: Y) => void
+
+//: B01 a generator, with an early return
+export const b01 = Locked.withUser(mm, (mm) => Locked.mmapRead(mm, (mmap) => Effect.gen(function*() {
+  const vma = yield* mmap.vmaLookup(at)
+  if (vma.lacks("VM_MIXEDMAP")) return "not a mixed map"
+  return vma.start
+})))
+
+//: B02 a pipe
+export const b02 = Locked.withUser(mm, (mm) => Locked.mmapRead(mm, (mmap) =>
+  mmap.vmaLookup(at).pipe(
+    Effect.flatMap((vma) => vma.slice(at, one)),
+    Effect.flatMap((range) => range.zapPageRangeSingle),
+    Effect.as(1)
+  )
+))
+
+//: B03 data-last
+export const b03 = Locked.withUser(mm, (mm) => pipe(mm, Locked.mmapRead((mmap) => Effect.map(mmap.vmaLookup(at), (vma) => vma.end))))
+
+//: B04 a ternary of two effects
+export const b04 = Locked.withUser(mm, (mm) => Locked.withVma(mm, at, (vma) =>
+  vma.has("VM_MIXEDMAP") ? vma.vmInsertPage(at, page) : Fail.fail("EPERM")
+))
+
+//: B05 a ternary of two effects with different services
+export const b05 = Locked.withUser(mm, (mm) => Locked.mmapRead(mm, (mmap) =>
+  Math.random() < 0.5 ? Effect.map(mmap.vmaLookup(at), (vma) => vma.start) : Effect.flatMap(Db, (db) => db.load)
+))
+
+//: B06 Effect.forEach over operations on one VMA
+export const b06 = Locked.withUser(mm, (mm) => Locked.mmapRead(mm, (mmap) => Effect.gen(function*() {
+  const vma = yield* mmap.vmaLookup(at)
+  yield* Effect.forEach([vma.start, at], (address) => vma.zapPageRangeSingle(address, one))
+  return vma.start
+})))
+
+//: B07 catchTag inside the body
+export const b07 = Locked.withUser(mm, (mm) => Locked.withVma(mm, at, (vma) => Effect.gen(function*() {
+  if (!vma.has("VM_MIXEDMAP")) return yield* Fail.fail("ESRCH")
+  return yield* vma.vmInsertPage(at, page).pipe(Effect.as("mapped"), Effect.catchTag("EBUSY", () => Effect.succeed("was there")))
+})))
+
+//: B08 a generic helper, one type parameter
+const zapFirst = <here extends Locked.AfterUnlock>(vma: VmaRef.AnyVma<here>) => vma.zapPageRangeSingle(vma.start, one)
+export const b08 = Locked.withUser(mm, (mm) => Locked.withVma(mm, at, zapFirst))
+
+//: B09 a generic helper that wants a mixed map
+const insert = <here extends Locked.AfterUnlock>(vma: VmaMixedMap.VmaMixedMap<Locked.VmaRead, here>) => vma.vmInsertPage(at, page)
+export const b09 = Locked.withUser(mm, (mm) => Locked.withVma(mm, at, (vma) => vma.has("VM_MIXEDMAP") ? insert(vma) : Effect.void))
+
+//: B10 Effect.fnUntraced with an annotated parameter
+const end = Effect.fnUntraced(function*<here extends Locked.AfterUnlock>(mmap: Locked.Mmap<Locked.MmapRead, here>) {
+  return (yield* mmap.vmaLookup(at)).end
+})
+export const b10 = Locked.withUser(mm, (mm) => Locked.mmapRead(mm, end))
+
+//: B11 Effect.fnUntraced in place: give it a name first, TypeScript does not carry a generic through two calls
+export const b11 = Locked.withUser(mm, (mm) => Locked.mmapRead(mm, (mmap) => end(mmap)))
+//! refused
+export const b11x = Locked.withUser(mm, (mm) => Locked.mmapRead(mm, Effect.fnUntraced(function*<here extends Locked.AfterUnlock>(mmap: Locked.Mmap<Locked.MmapRead, here>) {
+  return (yield* mmap.vmaLookup(at)).end
+})))
+
+//: B12 a ternary under Effect.flatMap: Effect unites no errors there, a generator does
+export const b12 = Locked.withUser(mm, (mm) => Locked.mmapRead(mm, (mmap) => Effect.gen(function*() {
+  const vma = yield* mmap.vmaLookup(at)
+  return vma.has("VM_MIXEDMAP") ? yield* vma.vmInsertPage(at, page) : yield* Fail.fail("ESRCH")
+})))
+//! refused
+export const b12x = Locked.withUser(mm, (mm) => Locked.mmapRead(mm, (mmap) =>
+  Effect.flatMap(mmap.vmaLookup(at), (vma) => (vma.has("VM_MIXEDMAP") ? vma.vmInsertPage(at, page) : Fail.fail("ESRCH")))
+))
+
+//: B13 a VMA of the outer section while an inner one is open
+export const b13 = Locked.withUser(mm, (mm) => Locked.mmapRead(mm, (mmap) => Effect.gen(function*() {
+  const vma = yield* mmap.vmaLookup(at)
+  return yield* Locked.iMmapRead(file, () => Effect.map(vma.slice(at, one), () => 7))
+})))
+
+//: B14 both branches of a flag, by VmaRef.is
+export const b14 = Locked.withUser(mm, (mm) => Locked.withVma(mm, at, (vma) => {
+  const mixed = VmaRef.is(vma, "VM_MIXEDMAP")
+  return mixed.set ? mixed.vma.vmInsertPage(at, page) : Effect.void
+}))
+
+//: B15 a hook with an early return, and one that is a ternary
+export const b15 = Device.make({
+  open: Effect.succeed({ writable: false }),
+  mmap: (self, vma) => Effect.gen(function*() {
+    if (vma.writable()) return yield* Fail.fail("EPERM")
+    self.writable = false
+    yield* vma.setMixedmap().setDontcopy().tryClearMaywrite()
+  }),
+  vmOps: { fault: (self) => (self.writable ? Effect.succeed(page) : Fail.fail("EACCES")) }
+})
+
+//: B16 what a section leaves in the type: its result, its errors, its services, its locks
+export const b16 = Locked.withUser(mm, (mm) => Locked.mmapRead(mm, (mmap) => Effect.gen(function*() {
+  yield* mmap.vmaLookup(at)
+  return yield* Effect.map(Db, () => 7)
+})))
+type Said = typeof b16
+export const said: Same<Said, Effect.Effect<number, Fail.Fail<"EFAULT" | "ESRCH">, Db | import("pagewright").Lockdep.Sleeps<"mmput()"> | import("pagewright").Lockdep.Takes<"mmap_lock">>> = true

@@ -1,0 +1,39 @@
+/** Hooks: sections whose lock the verb holds that called them. */
+import { Effect } from "effect"
+import { Device, Fail, Lockdep, Locked, Page } from "pagewright"
+import { copyToUser, Db, file, munmap, page } from "./given.ts"
+
+//: H01 call munmap from a hook
+export const h01 = Device.make({ open: Effect.void, vmOps: { close: () => Locked.iMmapRead(file, () => Effect.void) } })
+//! refused
+export const h01x = Device.make({ open: Effect.void, vmOps: { close: () => munmap } })
+
+//: H02 copy to user memory from a fault hook: that may fault, and a fault may take mmap_lock
+export const h02 = Device.make({ open: Effect.void, vmOps: { fault: () => Effect.flatMap(Db, (db) => db.load) } })
+//! refused
+export const h02x = Device.make({ open: Effect.void, vmOps: { fault: () => Effect.as(Effect.orDie(copyToUser), page) } })
+
+//: H03 fail in close
+export const h03 = Device.make({ open: Effect.void, vmOps: { close: (_, vma) => Effect.log(vma.start) } })
+//! refused
+export const h03x = Device.make({ open: Effect.void, vmOps: { close: () => Fail.fail("EIO") } })
+
+//: H04 fail with an error of one's own in fault
+export const h04 = Device.make({ open: Effect.void, mmap: () => Effect.fail({ _tag: "Tired" } as const), vmOps: { fault: () => Fail.fail("EIO") } })
+//! refused
+export const h04x = Device.make({ open: Effect.void, vmOps: { fault: () => Effect.fail({ _tag: "Tired" } as const) } })
+
+//: H05 edit flags outside mmap
+export const h05 = Device.make({ open: Effect.void, mmap: (_, vma) => Effect.asVoid(vma.setIo()) })
+//! refused
+export const h05x = Device.make({ open: Effect.void, vmOps: { fault: (_, vma) => Effect.as(vma.setIo(), page) } })
+
+//: H06 let the VMA leave by the error
+export const h06 = Device.make({ open: Effect.void, mmap: (_, vma) => Effect.fail({ _tag: "Refused", at: vma.start } as const) })
+//! refused
+export const h06x = Device.make({ open: Effect.void, mmap: (_, vma) => Effect.fail({ _tag: "Refused", vma } as const) })
+
+//: H07 answer a fault with something that is no page
+export const h07 = Device.make({ open: Effect.void, vmOps: { fault: () => Effect.succeed(page) } })
+//! refused
+export const h07x = Device.make({ open: Effect.void, vmOps: { fault: () => Effect.succeed(page.pfn) } })
