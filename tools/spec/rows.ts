@@ -14,7 +14,7 @@ export type SpecFile = {
 }
 
 /** The cells of a Markdown table's line, or `undefined` for any other line. `\|` is a bar inside a cell. */
-export function cellsOf(line: string): ReadonlyArray<string> | undefined {
+function cellsOf(line: string): ReadonlyArray<string> | undefined {
   const trimmed = line.trim()
   if (!trimmed.startsWith("|") || /^\|[\s|:-]+$/.test(trimmed)) return undefined
   return trimmed
