@@ -4,7 +4,7 @@ import type { Fail } from "./Fail.ts"
 import type { HookBody, HookEffect, Hooks, ServicesOf } from "./hook.ts"
 import type { Markers } from "./Lockdep.ts"
 import type { AfterUnlock } from "./region.ts"
-import type { UserAddr } from "./Units.ts"
+import type { UserAddr } from "./unit.ts"
 import type { VmaNew } from "./VmaNew.ts"
 import type { VmaRef } from "./VmaRef.ts"
 

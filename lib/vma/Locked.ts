@@ -1,103 +1,276 @@
-/** Lock sections: a body runs while a lock is held, and what it was lent cannot leave it. Floor 8. */
-import type { Effect, Option } from "effect"
-import type { Fail } from "./Fail.ts"
+/** Lock sections: a body runs while a lock is held, and what it was lent cannot leave it. Floor 8.
+ *
+ * Locks are fair: first come, first served, and a queued writer turns new readers away. A section that waits can be
+ * interrupted; what was already granted goes to the next in line. One that runs gives its locks back however it ends.
+ */
+import { Effect, Option } from "effect"
+import { holdVma, letVmaGo, vmaStartReadUnlocked as startReadUnlocked } from "../mm/area/lookup.ts"
+import { mmapUnlock, needMmap, tryMmap } from "../mm/area/mmap-lock.ts"
+import { lockVmaUnderRcu, vmaEndRead } from "../mm/area/vma-lock.ts"
+import { READ, WRITE } from "../mm/base/stop.ts"
+import { pageOf as vpnOf } from "../mm/base/units.ts"
+import { type Fail, fail } from "./Fail.ts"
+import { MmUser } from "./handles.ts"
 import type { MmapRead, MmapWrite, VmaRead } from "./level.ts"
-import type { Atomic, InOrder, Sleeps, Spin, Takes } from "./Lockdep.ts"
-import type { Mm, MmWithUser, MmWithUserAsync } from "./mm-handle.ts"
-import type { AfterUnlock, AnyEffect, Body, Held, mustNotOutliveItsLock, Release, Stay } from "./region.ts"
-import type { UserAddr } from "./Units.ts"
+import type { Atomic, InOrder, LockClass, Spin, Takes } from "./Lockdep.ts"
+import type { MmWithUser } from "./mm-handle.ts"
+import type { Mmap } from "./mmap-handle.ts"
+import { inner, mmapOf, numberOf, ran, vmaRefOf } from "./raw.ts"
+import type { AfterUnlock, AnyEffect, Body, Held, Release, Stay } from "./region.ts"
+import { assertNotHeld, atomically, insideNow, neverRefused, type Opening, section } from "./section.ts"
+import type { UserAddr } from "./unit.ts"
+import { View } from "./view.ts"
 import type { Fact, Vma, VmaRef } from "./VmaRef.ts"
+import { enter, type Guard, guarded } from "./world.ts"
 
 export type { MmapRead, MmapWrite, VmaRead, VmaWrite } from "./level.ts"
-export type { AfterUnlock, Held, Holding, Release, Stay } from "./region.ts"
-
-declare const level: unique symbol
+export type { Mmap } from "./mmap-handle.ts"
+export type { AfterUnlock, AnyEffect, Body, Held, Holding, Release, Stay } from "./region.ts"
 
 type A<Fx> = Effect.Success<Fx>
 type E<Fx> = Effect.Error<Fx>
 type Q<Fx> = Effect.Services<Fx>
 
-/** What holding `mmap_lock` at level `L` gives. */
-export interface Mmap<out L extends MmapRead, in out here extends AfterUnlock> extends Held<here> {
-  readonly [mustNotOutliveItsLock]: (_: here) => here
-  readonly [level]: L
-  /** The VMA that contains `address`; never the next higher one.
-   * @returns EFAULT if nothing is mapped there; any address is legal
-   * @source rust/kernel/mm.rs MmapReadGuard::vma_lookup (v6.18)
-   */
-  vmaLookup(address: UserAddr): Effect.Effect<VmaRef<L, never, here>, Fail<"EFAULT">, Held<here>>
-}
-
-/** The body of a section that neither locks nor forbids anything. */
-type Plain<Fx, here extends AfterUnlock> = Stay<A<Fx>, E<Fx>, Body<Fx, here>>
-/** The body of a section that holds `mmap_lock`. */
-type UnderMmap<Fx, here extends AfterUnlock> = Stay<A<Fx>, E<Fx>, InOrder<"mmap_lock", Q<Fx>, Body<Fx, here>>>
-/** The body of a section that holds a VMA's lock. */
-type UnderVma<Fx, here extends AfterUnlock> = Stay<A<Fx>, E<Fx>, InOrder<"vma_lock", Q<Fx>, Body<Fx, here>>>
-
-/** Runs `body` with an address space that has users.
- * @returns ESRCH if it has none any more
- * @locks none; the reference is dropped by mmput() at the end, which may sleep
- * @source rust/kernel/mm.rs Mm::mmget_not_zero (v6.18)
- */
-export declare function withUser<Fx extends AnyEffect>(
-  mm: Mm,
-  body: <here extends AfterUnlock>(mm: MmWithUser<here>) => Plain<Fx, here>
-): Effect.Effect<A<Fx>, E<Fx> | Fail<"ESRCH">, Release<Q<Fx>> | Sleeps<"mmput()">>
-
-/** As `withUser`, but a worker drops the reference, so that the section may end in atomic context.
- * @returns ESRCH if the address space has no users any more
- * @source rust/kernel/mm/mmput_async.rs MmWithUser::into_mmput_async (v6.18)
- */
-export declare function withUserAsync<Fx extends AnyEffect>(
-  mm: Mm,
-  body: <here extends AfterUnlock>(mm: MmWithUserAsync<here>) => Plain<Fx, here>
-): Effect.Effect<A<Fx>, E<Fx> | Fail<"ESRCH">, Release<Q<Fx>>>
+/** What the body of a section must be that holds `mmap_lock`. */
+export type UnderMmap<Fx, here extends AfterUnlock> = Stay<A<Fx>, E<Fx>, InOrder<"mmap_lock", Q<Fx>, Body<Fx, here>>>
+/** What the body of a section must be that holds a VMA's lock. */
+export type UnderVma<Fx, here extends AfterUnlock> = Stay<A<Fx>, E<Fx>, InOrder<"vma_lock", Q<Fx>, Body<Fx, here>>>
 
 /** Runs `body` under `mmap_lock` for reading.
- * @locks takes mmap_lock, read; waits its turn, first come, first served
+ * @locks takes mmap_lock, read; waits its turn
  * @source rust/kernel/mm.rs MmWithUser::mmap_read_lock (v6.18)
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Locked, type Mm, Units } from "pagewright"
+ * const endOfFirst = (mm: Mm.Mm) =>
+ *   Locked.withUser(mm, (mm) =>
+ *     Locked.mmapRead(mm, (mmap) => Effect.map(mmap.vmaLookup(Units.va("0x1000")), (vma) => vma.end)))
+ * ```
  */
-export declare function mmapRead<m extends AfterUnlock, Fx extends AnyEffect>(
+export function mmapRead<m extends AfterUnlock, Fx extends AnyEffect>(
   mm: MmWithUser<m>,
   body: <here extends AfterUnlock>(mmap: Mmap<MmapRead, here>) => UnderMmap<Fx, here>
 ): Effect.Effect<A<Fx>, E<Fx>, Release<Q<Fx>> | Held<m> | Takes<"mmap_lock">>
-export declare function mmapRead<Fx extends AnyEffect>(
+export function mmapRead<Fx extends AnyEffect>(
   body: <here extends AfterUnlock>(mmap: Mmap<MmapRead, here>) => UnderMmap<Fx, here>
 ): <m extends AfterUnlock>(
   mm: MmWithUser<m>
 ) => Effect.Effect<A<Fx>, E<Fx>, Release<Q<Fx>> | Held<m> | Takes<"mmap_lock">>
+export function mmapRead(...args: readonly [object, Lend] | readonly [Lend]): unknown {
+  if (args.length === 2) return underMmap(args[0], READ, args[1])
+  return (mm: object) => underMmap(mm, READ, args[0])
+}
 
-export declare function mmapWrite<m extends AfterUnlock, Fx extends AnyEffect>(
+/** Runs `body` under `mmap_lock` for writing: nobody else is inside.
+ * @locks takes mmap_lock, write; waits its turn. Its end unlocks every VMA that was write-locked in it
+ * @source include/linux/mmap_lock.h mmap_write_lock (v6.18)
+ */
+export function mmapWrite<m extends AfterUnlock, Fx extends AnyEffect>(
   mm: MmWithUser<m>,
   body: <here extends AfterUnlock>(mmap: Mmap<MmapWrite, here>) => UnderMmap<Fx, here>
 ): Effect.Effect<A<Fx>, E<Fx>, Release<Q<Fx>> | Held<m> | Takes<"mmap_lock">>
-
-export declare function tryVmaRead<m extends AfterUnlock, Fx extends AnyEffect>(
-  mm: MmWithUser<m>,
-  at: UserAddr,
-  body: <here extends AfterUnlock>(vma: VmaRef<VmaRead, never, here>) => UnderVma<Fx, here>
-): Effect.Effect<Option.Option<A<Fx>>, E<Fx>, Release<Q<Fx>> | Held<m>>
-
-export declare function withVma<m extends AfterUnlock, Fx extends AnyEffect>(
-  mm: MmWithUser<m>,
-  at: UserAddr,
-  body: <here extends AfterUnlock>(vma: VmaRef<VmaRead, never, here>) => UnderVma<Fx, here>
-): Effect.Effect<A<Fx>, E<Fx> | Fail<"ESRCH">, Release<Q<Fx>> | Held<m> | Takes<"mmap_lock">>
-
-declare const addressSpace: unique symbol
-export interface Mapping {
-  readonly [addressSpace]: true
+export function mmapWrite<Fx extends AnyEffect>(
+  body: <here extends AfterUnlock>(mmap: Mmap<MmapWrite, here>) => UnderMmap<Fx, here>
+): <m extends AfterUnlock>(
+  mm: MmWithUser<m>
+) => Effect.Effect<A<Fx>, E<Fx>, Release<Q<Fx>> | Held<m> | Takes<"mmap_lock">>
+export function mmapWrite(...args: readonly [object, Lend] | readonly [Lend]): unknown {
+  if (args.length === 2) return underMmap(args[0], WRITE, args[1])
+  return (mm: object) => underMmap(mm, WRITE, args[0])
 }
 
-export declare function iMmapRead<Fx extends AnyEffect>(
-  mapping: Mapping,
+/** Runs `body` under `mmap_lock` for reading, if it is to be had at once.
+ * @returns none if a writer holds it, or waits for it
+ * @locks takes mmap_lock, read, without waiting: it has no place in the lock order, and may be tried in atomic context
+ * @source rust/kernel/mm.rs MmWithUser::mmap_read_trylock (v6.18)
+ */
+export const mmapReadTry = <m extends AfterUnlock, Fx extends AnyEffect>(
+  mm: MmWithUser<m>,
+  body: <here extends AfterUnlock>(mmap: Mmap<MmapRead, here>) => UnderMmap<Fx, here>
+): Effect.Effect<Option.Option<A<Fx>>, E<Fx>, Release<Q<Fx>> | Held<m>> =>
+  section(
+    () => {
+      const { world, row, outer } = userOf(mm)
+      return {
+        world,
+        outer,
+        *take() {
+          return tryMmap(world.k, row, READ) ? 1 : 0
+        },
+        leave: () => mmapUnlock(world.k, row, READ)
+      }
+    },
+    (guard) => Effect.map(ran<Fx>(body(mmapOf(new MmapView(guard, userOf(mm).row)))), Option.some),
+    none
+  )
+
+/** lock_vma_under_rcu: runs `body` with the VMA that contains `at`, without `mmap_lock`.
+ * @returns none if nothing is mapped there, or a writer holds or has marked it: fall back to `mmap_lock`, or use `withVma`
+ * @locks takes that VMA's lock, read, without waiting
+ * @source rust/kernel/mm.rs MmWithUser::lock_vma_under_rcu; mm/mmap_lock.c (v6.18)
+ */
+export const tryVmaRead = <m extends AfterUnlock, Fx extends AnyEffect>(
+  mm: MmWithUser<m>,
+  at: UserAddr,
+  body: <here extends AfterUnlock>(vma: VmaRef<VmaRead, never, here>) => UnderVma<Fx, here>
+): Effect.Effect<Option.Option<A<Fx>>, E<Fx>, Release<Q<Fx>> | Held<m>> =>
+  section(
+    () => {
+      const { world, row, outer } = userOf(mm)
+      const { k } = world
+      return {
+        world,
+        outer,
+        take: () => lockVmaUnderRcu(k, row, vpnOf(numberOf(at))),
+        leave: (vma) => vmaEndRead(k, vma)
+      }
+    },
+    (guard, vma) => Effect.map(ran<Fx>(body(vmaRefOf(new View(guard, vma)))), Option.some),
+    none
+  )
+
+/** As `tryVmaRead`, but a writer is waited for, through `mmap_lock`.
+ * @returns none if nothing is mapped there
+ * @locks takes mmap_lock, read, and lets it go; then that VMA's lock, read
+ * @source rust/kernel/mm.rs MmWithUser::vma_start_read_unlocked (later than v6.18)
+ */
+export const vmaStartReadUnlocked = <m extends AfterUnlock, Fx extends AnyEffect>(
+  mm: MmWithUser<m>,
+  at: UserAddr,
+  body: <here extends AfterUnlock>(vma: VmaRef<VmaRead, never, here>) => UnderVma<Fx, here>
+): Effect.Effect<Option.Option<A<Fx>>, E<Fx>, Release<Q<Fx>> | Held<m> | Takes<"mmap_lock">> =>
+  section(
+    () => {
+      const { world, row, outer } = userOf(mm)
+      const { k } = world
+      assertNotHeld(world, outer, k.runs.mmapLock(row))
+      return {
+        world,
+        outer,
+        take: () => startReadUnlocked(k, row, vpnOf(numberOf(at))),
+        leave: (vma) => vmaEndRead(k, vma)
+      }
+    },
+    (guard, vma) => Effect.map(ran<Fx>(body(vmaRefOf(new View(guard, vma)))), Option.some),
+    none
+  )
+
+/** Runs `body` with the VMA that contains `at`: `lock_vma_under_rcu`, else `mmap_lock` and a lookup. What every driver
+ * would write by hand.
+ * @returns ESRCH if nothing is mapped there
+ * @locks takes that VMA's lock, read, or mmap_lock, read
+ * @source drivers/android/binder/page_range.rs use_page_slow (v6.18)
+ */
+export const withVma = <m extends AfterUnlock, Fx extends AnyEffect>(
+  mm: MmWithUser<m>,
+  at: UserAddr,
+  body: <here extends AfterUnlock>(vma: VmaRef<VmaRead, never, here>) => UnderVma<Fx, here>
+): Effect.Effect<A<Fx>, E<Fx> | Fail<"ESRCH">, Release<Q<Fx>> | Held<m> | Takes<"mmap_lock">> =>
+  section(
+    () => {
+      const { world, row, outer } = userOf(mm)
+      const { k } = world
+      assertNotHeld(world, outer, k.runs.mmapLock(row))
+      return {
+        world,
+        outer,
+        take: () => holdVma(k, row, vpnOf(numberOf(at))),
+        leave: (vma) => letVmaGo(k, row, vma)
+      }
+    },
+    (guard, vma) => ran<Fx>(body(vmaRefOf(new View(guard, vma)))),
+    () => fail("ESRCH")
+  )
+
+declare const mapping: unique symbol
+/** The mappings of one object (`struct address_space`). May be kept. */
+export interface Mapping {
+  readonly [mapping]: true
+}
+
+/** Runs `body` under the lock of an object's mappings, for reading.
+ * @locks takes i_mmap_rwsem, read
+ * @source include/linux/fs.h i_mmap_lock_read (v6.18)
+ */
+export const iMmapRead = <Fx extends AnyEffect>(
+  of: Mapping,
   body: () => InOrder<"i_mmap_rwsem", Q<Fx>, Fx>
-): Effect.Effect<A<Fx>, E<Fx>, Q<Fx> | Takes<"i_mmap_rwsem">>
-export declare function pageTableLock<L extends VmaRead, F extends Fact, v extends AfterUnlock, Fx extends AnyEffect>(
+): Effect.Effect<A<Fx>, E<Fx>, Q<Fx> | Takes<"i_mmap_rwsem">> => Effect.suspend(() => ran<Fx>(body()))
+
+/** Runs `body` under the page-table lock of a VMA: it may not wait.
+ * @locks takes page_table_lock
+ * @source include/linux/mm.h pte_offset_map_lock (v6.18)
+ */
+export const pageTableLock = <L extends VmaRead, F extends Fact, v extends AfterUnlock, Fx extends AnyEffect>(
   vma: Vma<L, F, v>,
   body: () => Spin<"page_table_lock", Q<Fx>, Fx>
-): Effect.Effect<A<Fx>, E<Fx>, Q<Fx> | Held<v> | Takes<"page_table_lock">>
-export declare function rcuRead<Fx extends AnyEffect>(
+): Effect.Effect<A<Fx>, E<Fx>, Q<Fx> | Held<v> | Takes<"page_table_lock">> =>
+  guarded(inner(vma, View).guard, () => atomically("page_table_lock", () => ran<Fx>(body())))
+
+/** Runs `body` under RCU: it may not wait.
+ * @source include/linux/rcupdate.h rcu_read_lock (v6.18)
+ */
+export const rcuRead = <Fx extends AnyEffect>(
   body: () => Atomic<"rcu_read_lock", Q<Fx>, Fx>
-): Effect.Effect<A<Fx>, E<Fx>, Q<Fx>>
+): Effect.Effect<A<Fx>, E<Fx>, Q<Fx>> => atomically("rcu_read_lock", () => ran<Fx>(body()))
+
+/** Runs `body` under a spinlock of the driver's own class: it may not wait. One processor: nobody spins.
+ * @param lock - a class that the driver has added to `LockClasses` as "spins"
+ * @locks takes that lock
+ */
+export const spin = <const C extends LockClass, Fx extends AnyEffect>(
+  lock: C,
+  body: () => Spin<C, Q<Fx>, Fx>
+): Effect.Effect<A<Fx>, E<Fx>, Q<Fx> | Takes<C>> => atomically(lock, () => ran<Fx>(body()))
+
+type Lend = (mmap: Mmap<MmapWrite, AfterUnlock>) => unknown
+
+/** What `Mmap` is at run time. */
+class MmapView {
+  readonly guard: Guard
+  readonly row: number
+  constructor(guard: Guard, row: number) {
+    this.guard = guard
+    this.row = row
+  }
+  vmaLookup(address: UserAddr): Effect.Effect<View, Fail<"EFAULT">> {
+    return guarded(this.guard, (k) => {
+      const vma = k.maple.lookup(this.row, vpnOf(numberOf(address)))
+      return vma === 0 ? fail("EFAULT") : Effect.succeed(new View(this.guard, vma))
+    })
+  }
+}
+
+const underMmap = (mm: object, mode: number, body: Lend): Effect.Effect<unknown, unknown> =>
+  section(
+    (): Opening<"NEED_LOCK"> => {
+      const { world, row, outer } = userOf(mm)
+      const { k } = world
+      assertNotHeld(world, outer, k.runs.mmapLock(row))
+      return {
+        world,
+        outer,
+        *take() {
+          if (!tryMmap(k, row, mode)) yield needMmap(k, row, mode)
+          return 1
+        },
+        leave: () => mmapUnlock(k, row, mode)
+      }
+    },
+    (guard) => ran(body(mmapOf(new MmapView(guard, inner(mm, MmUser).row)))),
+    neverRefused
+  )
+
+/** The address space behind a handle, while its users are known to be there; and the section around. */
+function userOf(mm: object): {
+  readonly world: Guard["world"]
+  readonly row: number
+  readonly outer: Guard | undefined
+} {
+  const { guard, world, row } = inner(mm, MmUser)
+  enter(guard)
+  return { world, row, outer: insideNow() }
+}
+
+const none = (): Effect.Effect<Option.Option<never>> => Effect.succeedNone

@@ -1,9 +1,9 @@
 /** A VMA under construction, in a driver's `mmap` hook: `VmaNew`, and edits of its flags as a plan. Floor 8. */
 import type { Effect } from "effect"
+import { vmBugOn } from "../mm/base/debug.ts"
 import type { Fail } from "./Fail.ts"
 import type { Fact, FailsUnless, Flag, Knows, Unless } from "./fact.ts"
 import type { VmaWrite } from "./level.ts"
-import { knowing } from "./raw.ts"
 import type { AfterUnlock, Held, mustNotOutliveItsLock } from "./region.ts"
 import type { knownFlags, Known, VmaRef } from "./VmaRef.ts"
 
@@ -92,5 +92,7 @@ export interface VmaNew<in F extends Fact, in out here extends AfterUnlock>
 export const is = <F extends Fact, here extends AfterUnlock, K extends Flag>(
   vma: VmaNew<F, here>,
   flag: K
-): Known<VmaNew<F | K, here>, VmaNew<F | `!${K}`, here>> =>
-  knowing<VmaNew<F | K, here>, VmaNew<F | `!${K}`, here>>(vma, vma.has(flag))
+): Known<VmaNew<F | K, here>, VmaNew<F | `!${K}`, here>> => {
+  if (vma.has(flag)) return { set: true, vma }
+  return vma.lacks(flag) ? { set: false, vma } : vmBugOn(`${flag} is neither set nor clear`)
+}

@@ -1,13 +1,13 @@
 /** A VMA, seen through a lock that is held: `VmaRef`, and what it can teach about its flags. Floor 8. */
 import type { Effect, Option } from "effect"
+import { vmBugOn } from "../mm/base/debug.ts"
 import type { Fail } from "./Fail.ts"
 import type { Fact, Flag, Knows } from "./fact.ts"
 import type { MmapWrite, VmaRead, VmaWrite } from "./level.ts"
 import type { MmWithUser, Pointer } from "./mm-handle.ts"
 import type { Page } from "./page-handle.ts"
-import { knowing } from "./raw.ts"
 import type { AfterUnlock, Held, mustNotOutliveItsLock } from "./region.ts"
-import type { ByteLength, PageAligned, UserAddr } from "./Units.ts"
+import type { ByteLength, PageAligned, UserAddr } from "./unit.ts"
 
 export type { Fact, Flag, Knows } from "./fact.ts"
 
@@ -144,5 +144,7 @@ export type Known<Set, Clear> = { readonly set: true; readonly vma: Set } | { re
 export const is = <L extends VmaRead, F extends Fact, here extends AfterUnlock, K extends Flag>(
   vma: VmaRef<L, F, here>,
   flag: K
-): Known<VmaRef<L, F | K, here>, VmaRef<L, F | `!${K}`, here>> =>
-  knowing<VmaRef<L, F | K, here>, VmaRef<L, F | `!${K}`, here>>(vma, vma.has(flag))
+): Known<VmaRef<L, F | K, here>, VmaRef<L, F | `!${K}`, here>> => {
+  if (vma.has(flag)) return { set: true, vma }
+  return vma.lacks(flag) ? { set: false, vma } : vmBugOn(`${flag} is neither set nor clear`)
+}

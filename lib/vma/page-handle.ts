@@ -2,7 +2,7 @@
 import type { Effect } from "effect"
 import type { Fail } from "./Fail.ts"
 import type { AfterUnlock, Held, mustNotOutliveItsLock } from "./region.ts"
-import type { Pfn } from "./Units.ts"
+import type { Pfn } from "./unit.ts"
 
 declare const ownedPage: unique symbol
 

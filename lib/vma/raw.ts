@@ -1,25 +1,76 @@
 /** The one place where brands are minted and phantom types are claimed. Floor 8, internal.
  *
- * Every cast of the library is here, each with the reason why it holds.
+ * Every cast of the capability side is here, each with the reason why it holds. The other way round needs none: `inner`
+ * looks.
  */
-import type { Brand } from "ts-brand"
-import type { Effect } from "effect"
+import type { Cause, Effect } from "effect"
+import type { Errno, ErrnoName, Fail } from "./Fail.ts"
+import type { Fact } from "./fact.ts"
+import type { MmapRead, VmaRead } from "./level.ts"
+import type { Mm, MmWithUser, MmWithUserAsync, Pointer } from "./mm-handle.ts"
+import type { Mmap } from "./mmap-handle.ts"
+import type { Mapped, Page } from "./page-handle.ts"
+import type { AfterUnlock } from "./region.ts"
+import type { Unit } from "./unit.ts"
+import type { VmaNew } from "./VmaNew.ts"
+import type { VmaRef } from "./VmaRef.ts"
 
-/** Any unit: a brand over `object`, a plain number at run time. */
-export type AnyUnit = Brand<object, string>
-
-// INVARIANT: units.ts has checked the number against the unit's range; a unit is a number at run time.
-export const unitOf = <U extends AnyUnit>(n: number): U => n as unknown as U
+// INVARIANT: the caller has checked the number against the unit's range; a unit is a number at run time.
+export const unitOf = <U extends Unit>(n: number): U => n as unknown as U
 
 // INVARIANT: every unit was minted by `unitOf`, so it is a number.
-export const numberOf = (u: AnyUnit): number => u as unknown as number
+export const numberOf = (u: Unit): number => u as unknown as number
 
-// INVARIANT: markers are requirements that nobody reads from the context; only a task's edge calls this.
+// INVARIANT: a pointer is compared and nothing else; equal rows are equal pointers, as reused memory would be.
+export const pointerOf = (row: number): Pointer => row as unknown as Pointer
+
+// INVARIANT: handles.ts made it, for an address space on which it holds a reference.
+export const mmOf = (handle: object): Mm => handle as Mm
+
+// INVARIANT: the section `here` holds a user of that address space, or the lock of one of its areas.
+export const mmWithUserOf = <here extends AfterUnlock>(handle: object): MmWithUser<here> => handle as MmWithUser<here>
+
+// INVARIANT: as above, and the reference is dropped by a worker.
+export const mmWithUserAsyncOf = <here extends AfterUnlock>(handle: object): MmWithUserAsync<here> =>
+  handle as MmWithUserAsync<here>
+
+// INVARIANT: handles.ts made it, and its one reference belongs to it.
+export const pageOf = (handle: object): Page => handle as Page
+
+// INVARIANT: the view is revoked when the section `here` ends.
+export const mappedOf = <here extends AfterUnlock>(view: object): Mapped<here> => view as Mapped<here>
+
+// INVARIANT: the section `here` holds mmap_lock at level L.
+export const mmapOf = <L extends MmapRead, here extends AfterUnlock>(view: object): Mmap<L, here> =>
+  view as Mmap<L, here>
+
+// INVARIANT: the section `here` holds a lock of level L on that area, and F is true of its flags until it ends.
+export const vmaRefOf = <L extends VmaRead, F extends Fact, here extends AfterUnlock>(
+  view: object
+): VmaRef<L, F, here> => view as VmaRef<L, F, here>
+
+// INVARIANT: `here` is an mmap hook: the area is not visible yet, mmap_lock is held for writing, F is true of its flags.
+export const vmaNewOf = <F extends Fact, here extends AfterUnlock>(view: object): VmaNew<F, here> =>
+  view as VmaNew<F, here>
+
+// INVARIANT: what a body answers is its Fx: every other answer has a message for its type and does not compile.
+export const ran = <Fx>(answer: unknown): Effect.Effect<Effect.Success<Fx>, Effect.Error<Fx>> =>
+  answer as Effect.Effect<Effect.Success<Fx>, Effect.Error<Fx>>
+
+// INVARIANT: a failure named by a member of T is a member of Fail<T>; TypeScript does not distribute over a type parameter.
+export const failureOf = <T extends ErrnoName>(failure: Errno<T>): Fail<T> => failure as unknown as Fail<T>
+
+// INVARIANT: lock markers are requirements that nobody reads from the context; only a task's edge calls this.
 export const discharged = <A, E>(self: Effect.Effect<A, E, unknown>): Effect.Effect<A, E> => self as Effect.Effect<A, E>
 
-// INVARIANT: `set` is what the VMA's flag word says now, and it cannot change while the section holds its lock.
-export const knowing = <Set, Clear>(
-  vma: unknown,
-  set: boolean
-): { readonly set: true; readonly vma: Set } | { readonly set: false; readonly vma: Clear } =>
-  set ? { set, vma: vma as Set } : { set, vma: vma as Clear }
+// INVARIANT: the cause is that of a hook whose errors stand in the type of the call that ran it (hook.ts).
+export const causeOf = <E>(cause: Cause.Cause<unknown>): Cause.Cause<E> => cause as Cause.Cause<E>
+
+// INVARIANT: what `return()` is given is the result of a generator that nobody looks at again.
+export const neverRead = (): never => undefined as never
+
+/** The object behind a handle. Throws TypeError for what this library did not make. */
+export function inner<T>(handle: object, kind: abstract new (...args: never) => T): T {
+  if (handle instanceof kind) return handle
+  throw new TypeError(`expected a ${kind.name} of this library, got ${Object.prototype.toString.call(handle)}`)
+}

@@ -1,0 +1,44 @@
+/** Finding an area and holding it: its own lock where that goes, else through mmap_lock. Floor 3. */
+import { READ, type Verb, VMA_R } from "../base/stop.ts"
+import type { Vpn } from "../base/units.ts"
+import type { Kernel } from "../kernel.ts"
+import type { Mm } from "../store/mms.ts"
+import type { Vma } from "../store/vmas.ts"
+import { mmapUnlock, needMmap, tryMmap } from "./mmap-lock.ts"
+import { lockVmaUnderRcu, vmaEndRead } from "./vma-lock.ts"
+
+/** The area that covers `vpn`, held by its own lock or, failing that, by mmap_lock: what every driver writes by hand.
+ * @returns the area, to be given back by `letVmaGo` | 0 nothing is mapped there, nothing is held
+ * @locks none on entry; VMA read or mmap read on exit
+ * @source drivers/android/binder/page_range.rs use_page_slow (v6.18)
+ */
+export function* holdVma(k: Kernel, mm: Mm, vpn: Vpn): Verb<"NEED_LOCK" | "PREEMPT", Vma> {
+  const fast = yield* lockVmaUnderRcu(k, mm, vpn)
+  if (fast !== 0) return fast
+  if (!tryMmap(k, mm, READ)) yield needMmap(k, mm, READ)
+  const slow = k.maple.lookup(mm, vpn)
+  if (slow === 0) mmapUnlock(k, mm, READ)
+  return slow
+}
+
+/** Gives back what `holdVma` took. */
+export function letVmaGo(k: Kernel, mm: Mm, v: Vma): void {
+  if ((k.runs.held[k.runs.current]! & VMA_R) !== 0) vmaEndRead(k, v)
+  else mmapUnlock(k, mm, READ)
+}
+
+/** vma_start_read_unlocked: as `lock_vma_under_rcu`, but a writer is waited for, through mmap_lock.
+ * @returns the area, read-locked | 0 nothing is mapped there, nothing is held
+ * @locks none on entry; VMA read on exit
+ * @source rust/kernel/mm.rs, mm/mmap_lock.c (v6.18 and later)
+ */
+export function* vmaStartReadUnlocked(k: Kernel, mm: Mm, vpn: Vpn): Verb<"NEED_LOCK" | "PREEMPT", Vma> {
+  const fast = yield* lockVmaUnderRcu(k, mm, vpn)
+  if (fast !== 0) return fast
+  if (!tryMmap(k, mm, READ)) yield needMmap(k, mm, READ)
+  // No writer is inside mmap_lock, so none is marked: its readers' lock is free to be joined.
+  const v = k.maple.lookup(mm, vpn)
+  const locked = v !== 0 && k.runs.tryLock(k.runs.vmaLock(v), READ)
+  mmapUnlock(k, mm, READ)
+  return locked ? v : 0
+}

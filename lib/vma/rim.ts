@@ -1,0 +1,264 @@
+/** The first driver of core verbs: a verb as an Effect. Fast, one synchronous turn; slow, each stop is performed and the
+ * verb goes on. Floor 8, internal.
+ *
+ * - The generator starts *inside* the mask: one op later the fiber may be made to yield and be interrupted there, with
+ *   the verb's locks in nobody's hands.
+ * - Looking and registering are one op (`parked`), or a wake-up is lost between them.
+ * - Interruption is `withdraw`, then `return()`, and only at killable stops.
+ */
+import { Cause, Effect, Exit, Fiber, Scope } from "effect"
+import { EIO, OK } from "../flags/Errno.ts"
+import { closeFile } from "../mm/area/object.ts"
+import { vmBugOn } from "../mm/base/debug.ts"
+import {
+  EHOOK,
+  heldName,
+  heldOf,
+  hookNames,
+  hookWants,
+  KILLABLE,
+  kindOf,
+  NEED_HOOK,
+  NEED_LOCK,
+  NEED_PAGE,
+  PREEMPT,
+  type Stop,
+  type StopName,
+  subOf,
+  type Verb
+} from "../mm/base/stop.ts"
+import { PAGE_SIZE } from "../mm/base/units.ts"
+import { readClaim, readDone, readNow, readTarget } from "../mm/object/filemap.ts"
+import { RUN_RUNNING, RUN_WOKEN } from "../mm/store/runs.ts"
+import { isFail } from "./Fail.ts"
+import { causeOf, neverRead } from "./raw.ts"
+import { flush, Guard, Inside, type World } from "./world.ts"
+
+/** Restores the interruptibility of the caller. */
+export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+type Turn<W extends StopName, A> = IteratorResult<Stop<W>, A>
+
+/** Runs a verb for process `task` (0: none) and hands its result to `done`, still masked: what must be freed when the
+ * caller is gone by then is owned there.
+ */
+export const door = <W extends StopName, A, B, E, R>(
+  w: World,
+  task: number,
+  verb: () => Verb<W, A>,
+  done: (a: A) => Effect.Effect<B, E, R>
+): Effect.Effect<B, E, R> =>
+  Effect.uninterruptibleMask((restore) => {
+    const runs = w.k.runs
+    const r = runs.alloc(0)
+    runs.task[r] = task
+    runs.current = r
+    const g = verb()
+    if (w.at === undefined) {
+      const t = g.next()
+      if (runs.wokenN !== 0) flush(w)
+      if (t.done === true) {
+        runs.release(r)
+        return w.k.released.length === 0 ? done(t.value) : Effect.andThen(releaseFiles(w), done(t.value))
+      }
+      return whole(w, r, g, t, restore, done)
+    }
+    return whole(w, r, g, undefined, restore, done)
+  })
+
+/** The slow way through the door: finds the verb's place below the hook that called it, and ends its row. */
+const whole = <W extends StopName, A, B, E, R>(
+  w: World,
+  r: number,
+  g: Verb<W, A>,
+  first: Turn<W, A> | undefined,
+  restore: Restore,
+  done: (a: A) => Effect.Effect<B, E, R>
+): Effect.Effect<B, E, R> =>
+  Effect.flatMap(Inside, (above) => {
+    w.k.runs.parent[r] = above?.live === true ? above.run : 0
+    return Effect.matchCauseEffect(drive(w, r, g, first, restore), {
+      onFailure: (cause) => {
+        endRow(w, r)
+        return Effect.failCause(cause)
+      },
+      onSuccess: (a) => {
+        const stashed = w.stash[r]
+        endRow(w, r)
+        const end: Effect.Effect<B, E, R> = stashed === undefined ? done(a) : Effect.failCause(causeOf<E>(stashed))
+        return w.k.released.length === 0 ? end : Effect.andThen(releaseFiles(w), end)
+      }
+    })
+  })
+
+const endRow = (w: World, r: number): void => {
+  w.stash[r] = undefined
+  w.k.runs.release(r)
+}
+
+/** Drives a verb on row `r` to its end; the row stays. A hook's own failure is left in `w.stash[r]`.
+ * @param first - the verb's first stop, if it has begun already
+ */
+export const drive = <W extends StopName, A>(
+  w: World,
+  r: number,
+  g: Verb<W, A>,
+  first: Turn<W, A> | undefined,
+  restore: Restore
+): Effect.Effect<A> =>
+  Effect.gen(function* () {
+    let t: Turn<W, A> = first ?? step(w, r, () => g.next(OK))
+    while (t.done !== true) {
+      const s: number = t.value
+      const performed = perform(w, r, s)
+      const ended = yield* Effect.exit((s & KILLABLE) !== 0 ? restore(performed) : performed)
+      if (Exit.isFailure(ended)) {
+        withdraw(w, r, s, g)
+        return yield* Effect.failCause(ended.cause)
+      }
+      w.k.runs.state[r] = RUN_RUNNING
+      const reply = ended.value
+      t = step(w, r, () => g.next(reply))
+    }
+    return t.value
+  })
+
+/** Interrupted, or a bug of ours: first the ticket, then the verb's own `finally`. */
+function withdraw<W extends StopName, A>(w: World, r: number, s: number, g: Verb<W, A>): void {
+  w.k.runs.withdraw(r, s)
+  w.waiting[r] = undefined
+  // The value is never looked at: the verb is over.
+  const end = step(w, r, () => g.return(neverRead()))
+  if (end.done !== true) vmBugOn("a finally block may not stop")
+}
+
+/** Runs the verb up to its next stop. The row is current, and whoever it woke is resumed. */
+function step<T>(w: World, r: number, next: () => T): T {
+  w.k.runs.current = r
+  try {
+    return next()
+  } finally {
+    if (w.k.runs.wokenN !== 0) flush(w)
+  }
+}
+
+/** Performs one stop; the answer is the reply. */
+const perform = (w: World, r: number, s: number): Effect.Effect<number> => {
+  // Operands are read at once: a hook's own verbs never see them, nor does the verb after the stop.
+  const runs = w.k.runs
+  const a = runs.a[r]!
+  const b = runs.b[r]!
+  const at = runs.at[r]!
+  const go = Effect.suspend((): Effect.Effect<number> => {
+    switch (kindOf(s)) {
+      case NEED_HOOK:
+        return callHook(w, r, s, a, b, at)
+      case PREEMPT:
+        return Effect.succeed(OK)
+      case NEED_LOCK:
+        runs.assertNotOurs(r)
+        return parked(w, r)
+      case NEED_PAGE:
+        readPage(w, a, b)
+        return parked(w, r)
+      default:
+        return parked(w, r)
+    }
+  })
+  return w.at === undefined ? go : Effect.andThen(w.at(r, s), go)
+}
+
+/** Waits until row `r` is woken; answers what it was woken with. Looks and registers in one op. */
+const parked = (w: World, r: number): Effect.Effect<number> =>
+  Effect.callback<number>((resume) => {
+    const { state, reply } = w.k.runs
+    const wake = (): void => resume(Effect.succeed(reply[r]!))
+    if (state[r] === RUN_WOKEN) return wake()
+    w.resume[r] = wake
+    w.waiting[r] = Fiber.getCurrent()
+  })
+
+/** Reads page `pgoff` of object `o` unless somebody does already. A read belongs to the page: a slow one has a fiber of
+ * its own, so no faulter's end can end it, and its errors are errno for every waiter.
+ */
+function readPage(w: World, o: number, pgoff: number): void {
+  const slow = w.readers.get(o)
+  if (slow === undefined) {
+    readNow(w.k, o, pgoff)
+    flush(w)
+    return
+  }
+  if (!readClaim(w.k, o, pgoff)) return flush(w)
+  const end = (errno: number): void => {
+    readDone(w.k, o, pgoff, errno)
+    flush(w)
+  }
+  const read = Effect.matchCause(slow(pgoff), {
+    onFailure: (cause) => end(errnoOf(cause) === EHOOK ? EIO : errnoOf(cause)),
+    onSuccess: (bytes) => {
+      readTarget(w.k, o, pgoff).set(bytes.subarray(0, PAGE_SIZE))
+      end(OK)
+    }
+  })
+  Effect.runFork(read, w.scheduler === undefined ? undefined : { scheduler: w.scheduler })
+}
+
+/** Runs a driver's hook in the caller's fiber, with the locks of the verb that stopped. */
+const callHook = (w: World, r: number, s: number, vma: number, ops: number, vpn: number): Effect.Effect<number> => {
+  const hook = subOf(s)
+  const held = heldOf(s)
+  if (held !== w.k.runs.held[r] || (held & hookWants[hook]!) === 0) {
+    vmBugOn(
+      `hook ${hookNames[hook]} wants ${heldName(hookWants[hook]!)}, run ${r} holds ${heldName(w.k.runs.held[r]!)}`
+    )
+  }
+  const driver = w.drivers[ops]
+  const open = w.files.get(w.k.vmas.file(vma))
+  if (driver === undefined || open === undefined) return vmBugOn(`area ${vma} has hooks but no driver`)
+  return Effect.flatMap(Inside, (above) => {
+    const guard = new Guard(w, r, above?.live === true ? above : undefined)
+    const body = Effect.provideService(
+      Effect.suspend(() => driver.call(hook, open.state, guard, vma, vpn)),
+      Inside,
+      guard
+    )
+    const whole = Effect.onExit(body, () => {
+      guard.live = false
+      return Effect.void
+    })
+    return Effect.flatMap(Effect.exit(whole), (ended) => {
+      if (Exit.isSuccess(ended)) return Effect.succeed(typeof ended.value === "number" ? ended.value : OK)
+      const cause = ended.cause
+      if (Cause.hasInterrupts(cause) && (s & KILLABLE) !== 0) return Effect.failCause(causeOf<never>(cause))
+      const errno = errnoOf(cause)
+      if (errno === EHOOK) w.stash[r] ??= cause // the core undoes as for any errno; the caller gets the hook's own failure
+      return Effect.succeed(errno)
+    })
+  })
+}
+
+/** The errno that a hook failed with; EHOOK for an error of its own and for a defect. */
+function errnoOf(cause: Cause.Cause<unknown>): number {
+  if (cause.reasons.length !== 1) return EHOOK
+  const reason = cause.reasons[0]!
+  return Cause.isFailReason(reason) && isFail(reason.error) ? -reason.error.errno : EHOOK
+}
+
+/** Runs the releases of files whose last holder went while locks were held (task_work): first the driver's `release`,
+ * then what was acquired for the file, then the file itself goes.
+ */
+export const releaseFiles = (w: World): Effect.Effect<void> =>
+  Effect.whileLoop({
+    while: () => w.k.released.length !== 0,
+    body: () => {
+      const f = w.k.released.shift()!
+      const open = w.files.get(f)
+      w.files.delete(f)
+      const end = Effect.sync(() => closeFile(w.k, f))
+      if (open === undefined) return end
+      return Effect.onExit(
+        Effect.suspend(() => open.driver.release(open.state)),
+        (exit) => Effect.andThen(Scope.close(open.scope, exit), end)
+      )
+    },
+    step: () => {}
+  })

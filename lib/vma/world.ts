@@ -1,0 +1,108 @@
+/** One simulated machine as Effect sees it: the core, who drives it, and what drivers hang on it. Floor 8, internal. */
+import { type Cause, Context, Effect, type Fiber, type Scheduler, type Scope } from "effect"
+import { vmBugOn } from "../mm/base/debug.ts"
+import type { Kernel } from "../mm/kernel.ts"
+
+/** What a section or a hook may touch. Revoked when it ends, however it ends; what types cannot see stops here. */
+export class Guard {
+  /** Does the section still run? */
+  live = true
+  readonly world: World
+  /** Run row whose locks its operations see; 0 where the section holds none. */
+  readonly run: number
+  /** The section or hook around it. */
+  readonly outer: Guard | undefined
+  constructor(world: World, run: number, outer: Guard | undefined) {
+    this.world = world
+    this.run = run
+    this.outer = outer
+  }
+}
+
+/** The innermost section or hook that the current fiber is inside of. A guard and not a row number: fibers that are left
+ * behind inherit it, and rows are used again.
+ */
+export const Inside = Context.Reference<Guard | undefined>("pagewright/Inside", { defaultValue: () => undefined })
+
+/** A driver as the rim calls it. */
+export interface Driver {
+  readonly name: string
+  /** Bits H_* of the hooks it has. */
+  readonly hooks: number
+  /** Runs hook `hook` for an open file's state; a fault hook answers with a frame number. */
+  readonly call: (
+    hook: number,
+    state: unknown,
+    guard: Guard,
+    vma: number,
+    vpn: number
+  ) => Effect.Effect<unknown, unknown>
+  readonly release: (state: unknown) => Effect.Effect<void>
+}
+
+/** An open file of a driver: its state, and what was acquired for it. */
+export interface OpenFile {
+  readonly driver: Driver
+  readonly state: unknown
+  readonly scope: Scope.Closeable
+}
+
+/** One line of what happened, for transcripts. */
+export type Listener = (line: string) => void
+
+/** One machine. */
+export class World {
+  readonly k: Kernel
+  /** Drivers by row of operations. */
+  readonly drivers: (Driver | undefined)[] = [undefined]
+  /** Open files of drivers by row of files. */
+  readonly files = new Map<number, OpenFile>()
+  /** Files whose pages are read by an effect, by row of objects. */
+  readonly readers = new Map<number, (pgoff: number) => Effect.Effect<Uint8Array, unknown>>()
+  /** By run row: who waits, how to resume it, and the failure of its hook that is no errno. */
+  readonly waiting: (Fiber.Fiber<unknown, unknown> | undefined)[] = []
+  readonly resume: (() => void)[] = []
+  readonly stash: (Cause.Cause<unknown> | undefined)[] = []
+  /** Only with an explorer: performed at every stop, before the stop itself. */
+  at: ((run: number, stop: number) => Effect.Effect<void>) | undefined = undefined
+  /** Only with an explorer: page reads and workers run under its scheduler. */
+  scheduler: Scheduler.Scheduler | undefined = undefined
+
+  constructor(k: Kernel) {
+    this.k = k
+    k.runs.flush = () => flush(this)
+  }
+}
+
+/** Resumes woken rows through their fiber's dispatcher, never on the unlocker's stack: a resumed fiber runs on the spot. */
+export function flush(w: World): void {
+  const runs = w.k.runs
+  for (let i = 0; i < runs.wokenN; i++) {
+    const r = runs.woken[i]!
+    const fiber = w.waiting[r]
+    if (fiber === undefined) continue
+    const resume = w.resume[r]!
+    w.waiting[r] = undefined
+    fiber.currentDispatcher.scheduleTask(resume, 0)
+  }
+  runs.wokenN = 0
+}
+
+/** Makes `g`'s locks the current ones for an operation of the core.
+ * Throws when its section has ended.
+ */
+export function enter(g: Guard): Kernel {
+  if (!g.live) vmBugOn("use after unlock: the section that lent this has ended")
+  const k = g.world.k
+  if (g.run !== 0) k.runs.current = g.run
+  return k
+}
+
+/** An operation of the core as an effect, with the locks of `g`. */
+export const guarded = <A, E>(g: Guard, operation: (k: Kernel) => Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.suspend(() => {
+    const k = enter(g)
+    const out = operation(k)
+    if (k.runs.wokenN !== 0) flush(g.world)
+    return out
+  })
