@@ -1,0 +1,138 @@
+/** Compares what was recorded with what a world did and what it looks like. Floor 9. */
+import { textOfCodes } from "./pages.ts"
+import { type Area, numberNames, type Result } from "./record.ts"
+import type { Recollection, State } from "./state.ts"
+import { newSeen, type Seen, type World } from "./world.ts"
+
+/** A place where the world is not as recorded. */
+export interface Difference {
+  /** What differs: a field, in words. */
+  readonly what: string
+  readonly linux: string
+  readonly ours: string
+  /** The process whose areas are to be shown; -1 none. */
+  readonly process: number
+}
+
+/** Same answer? Values are compared as 64-bit registers. */
+export function judgeResult(linux: Result, ours: Result): Difference | undefined {
+  return sameResult(linux, ours)
+    ? undefined
+    : { what: "result", linux: textOfResult(linux), ours: textOfResult(ours), process: -1 }
+}
+
+function sameResult(a: Result, b: Result): boolean {
+  if (a.kind === "value" && b.kind === "value") {
+    return a.value === b.value || BigInt.asUintN(64, BigInt(a.value)) === BigInt.asUintN(64, BigInt(b.value))
+  }
+  if (a.kind === "errno" && b.kind === "errno") return a.errno === b.errno
+  if (a.kind !== "signal" || b.kind !== "signal") return a.kind === b.kind
+  return a.signal === b.signal && a.code === b.code && BigInt(a.addr) === BigInt(b.addr)
+}
+
+/** A result as it reads in a program's listing. */
+export function textOfResult(result: Result): string {
+  switch (result.kind) {
+    case "value":
+      return result.value > 4095 ? `0x${result.value.toString(16)}` : String(result.value)
+    case "errno":
+      return `-1 ${result.errno}`
+    case "signal":
+      return `${result.signal} ${result.code} at 0x${result.addr.toString(16)}`
+    case "nothing":
+      return "nothing was run"
+  }
+}
+
+/** Compares every field of every area of every process, and their statistics. */
+export class Judge {
+  private readonly seen: Seen = newSeen()
+
+  /** The first thing in which `world` differs from `state`. */
+  judgeState(state: State, world: World): Difference | undefined {
+    const live = world.processes()
+    if (live.length !== state.processes.size || !live.every((process) => state.processes.has(process))) {
+      const recorded = [...state.processes.keys()].sort((a, b) => a - b)
+      return { what: "processes", linux: recorded.join(" "), ours: live.join(" "), process: -1 }
+    }
+    for (const [process, recorded] of state.processes) {
+      const found = this.judgeAreas(process, recorded.areas, world) ?? judgeStats(process, recorded, world)
+      if (found !== undefined) return found
+    }
+    return undefined
+  }
+
+  private judgeAreas(process: number, areas: readonly Area[], world: World): Difference | undefined {
+    const { seen } = this
+    let v = world.firstArea(process)
+    for (const area of areas) {
+      if (v === 0) return { what: "area", linux: area.text, ours: "no area from there on", process }
+      world.look(process, v, seen, !area.isStub)
+      const found = differenceOf(area, seen, process)
+      if (found !== undefined) return found
+      v = world.nextArea(process, v)
+    }
+    if (v === 0) return undefined
+    world.look(process, v, seen, true)
+    return { what: "area", linux: "no area from there on", ours: textOfSeen(seen, false), process }
+  }
+}
+
+function judgeStats(process: number, { stats }: Recollection, world: World): Difference | undefined {
+  const ours = world.stats(process)
+  for (let i = 0; i < 5; i++) {
+    if (stats[i] !== ours[i]) {
+      const names = ["VmSize", "VmLck", "VmData", "VmStk", "VmExe"]
+      return { what: names[i]!, linux: `[${stats.join(", ")}]`, ours: `[${ours.join(", ")}]`, process }
+    }
+  }
+  return undefined
+}
+
+function differenceOf(area: Area, seen: Seen, process: number): Difference | undefined {
+  const what = fieldOf(area, seen)
+  if (what === undefined) return undefined
+  return { what, linux: area.text, ours: textOfSeen(seen, area.isStub), process }
+}
+
+/** The first field that differs. */
+function fieldOf(area: Area, seen: Seen): string | undefined {
+  if (area.start !== seen.start || area.end !== seen.end) return "bounds"
+  if (area.perms !== seen.perms) return "permissions"
+  if (area.flags !== seen.flags) return "VmFlags"
+  if (area.offset !== seen.offset) return "offset"
+  if (area.file !== seen.file) return "file"
+  if (area.name !== seen.name) return "name"
+  if (area.isStub) return undefined
+  const { pages, numbers } = area
+  if (pages !== undefined) for (let i = 0; i < pages.length; i++) if (pages[i] !== seen.pages[i]) return "page states"
+  for (let i = 0; i < 8; i++) if (numbers[i] !== seen.numbers[i]) return numberNames[i]!
+  return undefined
+}
+
+/** An area of ours as a recording would have it. */
+export function textOfSeen(seen: Seen, isStub: boolean): string {
+  const { end, file, flags, name, numbers, offset, pages, perms, start } = seen
+  const head = `${hex(start)}-${hex(end)} ${perms} ${hex(offset)} ${file}|${flags}|${name}`
+  if (isStub) return head
+  const states = end - start > pages.length ? "*" : textOfCodes(pages, end - start)
+  return `${head}|${states}|${numbers.join(",")}`
+}
+
+const hex = (page: number): string => (BigInt(page) * 4096n).toString(16)
+
+/** All areas of a process, one line each. */
+export function linesOf(world: World, process: number): readonly string[] {
+  const seen = newSeen()
+  const lines: string[] = []
+  for (let v = world.firstArea(process); v !== 0; v = world.nextArea(process, v)) {
+    world.look(process, v, seen, true)
+    lines.push(textOfSeen(seen, isStubName(seen.name)))
+  }
+  return lines
+}
+
+const stubNames = new Set(["/subject", "[stack]", "[vdso]", "[vvar]", "[vvar_vclock]", "[vsyscall]"])
+
+/** Names of the stub's own areas: the recorder looks at them from outside only. */
+export const isStubName = (name: string): boolean => stubNames.has(name)

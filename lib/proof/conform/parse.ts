@@ -1,0 +1,199 @@
+/** Lines of format 1 into records; whatever is not one is refused in a few words. Floor 9. */
+import type { Word } from "../../mm/base/units.ts"
+import { codesOf, MOST_PAGES } from "./pages.ts"
+import { type Area, type Delta, FormatError, type Op, type Recorded, type Result, type Stats } from "./record.ts"
+
+type Fields = { readonly [key: string]: unknown }
+
+const none: ReadonlyMap<number, never> = new Map<number, never>()
+const emptySweep: ReadonlyMap<number, ReadonlyMap<number, string>> = new Map()
+
+/** The record that `line` holds. Throws FormatError, which says what is wrong in one line. */
+export function parseRecord(line: string): Recorded {
+  const fields = objectOf(jsonOf(line), "record")
+  if ("op" in fields) return opOf(fields)
+  if ("seq" in fields) return headerOf(fields)
+  if ("end" in fields) return { kind: "end", sweep: sweepOf(fields["end"]) }
+  if ("dead" in fields) return { kind: "dead" }
+  if ("t" in fields) throw new FormatError("a record of format 2; conform takes format 1")
+  throw new FormatError("no record of format 1: neither seq, op, end nor dead")
+}
+
+function jsonOf(line: string): unknown {
+  try {
+    return JSON.parse(line)
+  } catch {
+    throw new FormatError(`not JSON: ${short(line)}`)
+  }
+}
+
+const short = (text: string): string => {
+  const shown = text.length > 60 ? `${text.slice(0, 60)}...` : text
+  return shown.replaceAll(/\p{Cc}/gu, "?") || "an empty line"
+}
+
+function headerOf(fields: Fields): Recorded {
+  const seq = fields["seq"]
+  if (typeof seq !== "number" && typeof seq !== "string") throw new FormatError("seq is neither a number nor a name")
+  const rlimits = new Map<string, number>()
+  for (const [name, bytes] of Object.entries(objectOf(fields["rlimits"] ?? {}, "rlimits"))) {
+    if (typeof bytes !== "number" || !(bytes >= 0)) throw new FormatError(`rlimits.${name} is no number of bytes`)
+    rlimits.set(name, bytes)
+  }
+  if (typeof fields["root"] !== "boolean") throw new FormatError("root is neither true nor false")
+  return {
+    kind: "header",
+    seq: String(seq),
+    theme: stringOf(fields["theme"], "theme"),
+    root: fields["root"],
+    rlimits,
+    brk: Number(wordOf(fields["brk"], "brk")),
+    stats: statsOf(fields["st"]),
+    areas: areasOf(fields["init"], "init")
+  }
+}
+
+function opOf(fields: Fields): Op {
+  const { a, i, p } = fields
+  if (i !== undefined && !isCount(i)) throw new FormatError("i is no number of an operation")
+  if (p !== undefined && !isCount(p)) throw new FormatError("p is no number of a process")
+  return {
+    kind: "op",
+    i: i ?? -1,
+    process: p ?? 0,
+    name: stringOf(fields["op"], "op"),
+    args: listOf(a, "a").map((arg) => wordOf(arg, "a")),
+    data: "data" in fields ? stringOf(fields["data"], "data") : "",
+    result: resultOf(fields),
+    deltas: "d" in fields ? byProcess(fields["d"], "d", deltaOf) : none,
+    forked: "f" in fields ? byProcess(fields["f"], "f", (areas) => areasOf(areas, "f")) : none,
+    stats: "st" in fields ? byProcess(fields["st"], "st", statsOf) : none
+  }
+}
+
+function resultOf(fields: Fields): Result {
+  const { addr, code, e, r, sig } = fields
+  if (sig !== undefined) {
+    if (typeof code !== "string" && typeof code !== "number") throw new FormatError("a signal without a code")
+    return { kind: "signal", signal: stringOf(sig, "sig"), code: String(code), addr: wordOf(addr, "addr") }
+  }
+  if (e !== undefined) return { kind: "errno", errno: stringOf(e, "e") }
+  if (r === "noproc" || r === "badslot") return { kind: "nothing" }
+  if (r === undefined) throw new FormatError("an operation without a result")
+  return { kind: "value", value: typeof r === "number" ? integerOf(r, "r") : wordOf(r, "r") }
+}
+
+function deltaOf(value: unknown): Delta {
+  const fields = objectOf(value, "d")
+  const gone = "-" in fields ? listOf(fields["-"], "d").map((start) => pageOf(stringOf(start, "d"))) : []
+  return { gone, here: "+" in fields ? areasOf(fields["+"], "d") : [] }
+}
+
+function statsOf(value: unknown): Stats {
+  const [size, locked, data, stack, exe, ...more] = listOf(value, "st")
+  const all = [size, locked, data, stack, exe]
+  if (!all.every(isCount) || more.length > 0) throw new FormatError("st is not five numbers of kB")
+  return all as unknown as Stats // every one of them was looked at
+}
+
+function sweepOf(value: unknown): ReadonlyMap<number, ReadonlyMap<number, string>> {
+  const processes = objectOf(value, "end")
+  if (Object.keys(processes).length === 0) return emptySweep
+  return byProcess(value, "end", (areas) => {
+    const sweep = new Map<number, string>()
+    for (const [start, bytes] of Object.entries(objectOf(areas, "end")))
+      sweep.set(pageOf(start), stringOf(bytes, "end"))
+    return sweep
+  })
+}
+
+function byProcess<A>(value: unknown, what: string, read: (value: unknown) => A): ReadonlyMap<number, A> {
+  const found = new Map<number, A>()
+  for (const [process, its] of Object.entries(objectOf(value, what))) {
+    if (!/^\d{1,9}$/.test(process)) throw new FormatError(`${what} names a process ${short(process)}`)
+    found.set(Number(process), read(its))
+  }
+  return found
+}
+
+const areasOf = (value: unknown, what: string): readonly Area[] =>
+  listOf(value, what).map((line) => areaOf(stringOf(line, what)))
+
+const head = /^([0-9a-f]{1,16})-([0-9a-f]{1,16}) ([r-][w-][x-][sp]) ([0-9a-f]{1,16}) (\S+)$/
+
+/** An area line: three fields for the stub's own, five for the others. */
+export function areaOf(text: string): Area {
+  const [place = "", flags = "", name, pages, numbers, ...more] = text.split("|")
+  const found = head.exec(place)
+  const isStub = pages === undefined
+  if (found === null || name === undefined || more.length > 0 || (!isStub && numbers === undefined)) {
+    throw new FormatError(`no line of an area: ${short(text)}`)
+  }
+  const start = pageOf(found[1]!)
+  const end = pageOf(found[2]!)
+  if (end <= start) throw new FormatError(`an area that ends before it starts: ${short(text)}`)
+  const isShown = pages !== undefined && pages !== "*"
+  if (isShown && end - start > MOST_PAGES) throw new FormatError(`page states of ${end - start} pages: ${short(text)}`)
+  return {
+    text,
+    start,
+    end,
+    perms: found[3]!,
+    offset: pageOf(found[4]!),
+    file: found[5]!,
+    flags,
+    name,
+    isStub,
+    pages: isShown ? codesOf(pages, end - start) : undefined,
+    numbers: numbers === undefined ? [] : numbersOf(numbers)
+  }
+}
+
+function numbersOf(text: string): readonly number[] {
+  const numbers = text.split(",").map(Number)
+  if (numbers.length !== 8 || !numbers.every(isCount))
+    throw new FormatError(`not the eight numbers of an area: ${short(text)}`)
+  return numbers
+}
+
+/** A multiple of 4096 below 2^64 has 52 bits: exact as a double, and so is its page number. */
+function pageOf(hex: string): number {
+  const page = /^[0-9a-f]{1,16}$/.test(hex) ? Number.parseInt(hex, 16) / 4096 : NaN
+  if (!Number.isInteger(page)) throw new FormatError(`no multiple of the page size: ${short(hex)}`)
+  return page
+}
+
+/** A register: an integer (negative ones are all ones and alike) or a hex string; a bigint only where it must be. */
+function wordOf(value: unknown, what: string): Word {
+  if (typeof value === "number") {
+    const integer = integerOf(value, what)
+    return integer >= 0 ? integer : BigInt.asUintN(64, BigInt(integer))
+  }
+  const text = stringOf(value, what)
+  if (!/^0x[0-9a-f]{1,16}$/.test(text)) throw new FormatError(`${what} holds ${short(text)}, which is no number`)
+  const number = Number(text)
+  return Number.isSafeInteger(number) ? number : BigInt(text)
+}
+
+function integerOf(value: number, what: string): number {
+  if (!Number.isSafeInteger(value)) throw new FormatError(`${what} holds ${value}, which is no whole number`)
+  return value
+}
+
+const isCount = (value: unknown): value is number =>
+  typeof value === "number" && Number.isSafeInteger(value) && value >= 0
+
+function stringOf(value: unknown, what: string): string {
+  if (typeof value !== "string") throw new FormatError(`${what} holds ${typeof value}, expected text`)
+  return value
+}
+
+function listOf(value: unknown, what: string): readonly unknown[] {
+  if (!Array.isArray(value)) throw new FormatError(`${what} is no list`)
+  return value
+}
+
+function objectOf(value: unknown, what: string): Fields {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new FormatError(`${what} is no object`)
+  return value as Fields // what else is left of `object`
+}

@@ -1,0 +1,105 @@
+/** What a recording of format 1 is made of, once it is read. Floor 9. */
+import type { Word } from "../../mm/base/units.ts"
+
+/** A line of the file is no record of format 1, or not one that may stand there. */
+export class FormatError extends Error {
+  override readonly name = "FormatError"
+}
+
+/** VmSize, VmLck, VmData, VmStk, VmExe in kB. */
+export type Stats = readonly [number, number, number, number, number]
+
+/** The eight numbers of a recorded area in kB, by their names in smaps. */
+export const numberNames = [
+  "Rss",
+  "Pss",
+  "Shared_Clean",
+  "Shared_Dirty",
+  "Private_Clean",
+  "Private_Dirty",
+  "Anonymous",
+  "Locked"
+] as const
+
+/** One area as recorded. Starts, ends and offsets count pages. */
+export interface Area {
+  /** The line itself. */
+  readonly text: string
+  readonly start: number
+  readonly end: number
+  readonly perms: string
+  readonly offset: number
+  /** Which file: `-`, `f0`, `f1`, `zero`, `s0`.., `exe`. */
+  readonly file: string
+  /** Two-letter flags as smaps prints them. */
+  readonly flags: string
+  readonly name: string
+  /** Does it belong to the stub that performed the calls? Then the fields below are not recorded. */
+  readonly isStub: boolean
+  /** One code a page (see pages.ts); undefined where not recorded. */
+  readonly pages: Uint8Array | undefined
+  /** The eight smaps numbers; empty where not recorded. */
+  readonly numbers: readonly number[]
+}
+
+/** Begins a sequence. */
+export interface Header {
+  readonly kind: "header"
+  readonly seq: string
+  readonly theme: string
+  readonly root: boolean
+  /** Limits in bytes, by the name after `RLIMIT_`. */
+  readonly rlimits: ReadonlyMap<string, number>
+  /** Where the heap begins, in bytes. */
+  readonly brk: number
+  readonly stats: Stats
+  readonly areas: readonly Area[]
+}
+
+/** What a call answered, or how an access ended. */
+export type Result =
+  | { readonly kind: "value"; readonly value: Word }
+  | { readonly kind: "errno"; readonly errno: string }
+  | { readonly kind: "signal"; readonly signal: string; readonly code: string; readonly addr: Word }
+  /** The recorder ran nothing: there was no such process. */
+  | { readonly kind: "nothing" }
+
+/** Areas that went and came in one process. */
+export interface Delta {
+  /** Page numbers where an area started. */
+  readonly gone: readonly number[]
+  readonly here: readonly Area[]
+}
+
+/** One operation, what came of it, and what it changed. Maps are by process; empty ones are shared. */
+export interface Op {
+  readonly kind: "op"
+  readonly i: number
+  readonly process: number
+  readonly name: string
+  readonly args: readonly Word[]
+  /** Bytes that went with it, in hex. */
+  readonly data: string
+  readonly result: Result
+  readonly deltas: ReadonlyMap<number, Delta>
+  /** All areas of a process that was forked. */
+  readonly forked: ReadonlyMap<number, readonly Area[]>
+  readonly stats: ReadonlyMap<number, Stats>
+}
+
+/** Ends a sequence: contents of the first pages of every area, by process and start page. */
+export interface End {
+  readonly kind: "end"
+  readonly sweep: ReadonlyMap<number, ReadonlyMap<number, string>>
+}
+
+/** Ends a sequence whose process was lost: it is dropped. */
+export interface Dead {
+  readonly kind: "dead"
+}
+
+/** A line of the file. */
+export type Recorded = Header | Op | End | Dead
+
+/** Did the operation change anything that the recording shows? */
+export const hasEffect = (op: Op): boolean => op.deltas.size > 0 || op.forked.size > 0 || op.stats.size > 0
