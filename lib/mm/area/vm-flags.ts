@@ -14,7 +14,8 @@ import { isWriteLocked } from "./vma-lock.ts"
  */
 function assertFlagsWritable(k: Kernel, v: Vma): void {
   assertMmapWrite(k, k.vmas.mmOf(v))
-  if (k.vmas.state(v) === VMA_ATTACHED && !isWriteLocked(k, v)) vmBugOn(`flags of area ${v} change without its write lock`)
+  if (k.vmas.state(v) === VMA_ATTACHED && !isWriteLocked(k, v))
+    vmBugOn(`flags of area ${v} change without its write lock`)
 }
 
 /** Sets `set`, clears `clear`, both in the low half of the word; a bit in both is cleared.

@@ -1,0 +1,119 @@
+/** The invariants of a world, each a sentence; the list that every floor appends to. Floor 3.
+ *
+ * `checkMm(k)` holds at every yield, also in the middle of a split; `checkIdle(k)` when nothing is going on.
+ */
+import { VM_ACCOUNT } from "../../flags/bits.ts"
+import { KernelBug } from "../base/debug.ts"
+import { TASK_PAGES } from "../base/units.ts"
+import type { Check, Kernel } from "../kernel.ts"
+import { DATA_VM, EXEC_VM, MM_LIVE, STACK_VM, TOTAL_VM } from "../store/mms.ts"
+import { VMA_ATTACHED, VMA_FREE } from "../store/vmas.ts"
+import { isDataMapping, isExecMapping, isStackMapping } from "./account.ts"
+
+/** Everything that is wrong with the world, in sentences; empty when nothing is. */
+export function findings(k: Kernel): string[] {
+  const wrong: string[] = []
+  for (const check of k.checks) check(k, wrong)
+  return wrong
+}
+
+/** Throws with every broken invariant of the world. Ends each test that changed something. */
+export function checkMm(k: Kernel): void {
+  const wrong = findings(k)
+  if (wrong.length > 0) throw new KernelBug(`the world is broken:\n  ${wrong.join("\n  ")}`)
+}
+
+/** The same for a world in which nothing is going on: no lock held, nobody waiting, statistics settled. */
+export function checkIdle(k: Kernel): void {
+  const wrong = findings(k)
+  statistics(k, wrong)
+  k.runs.check(wrong)
+  if (k.deferredMmput.length > 0) wrong.push(`${k.deferredMmput.length} address spaces wait for their teardown`)
+  if (wrong.length > 0) throw new KernelBug(`the world is broken:\n  ${wrong.join("\n  ")}`)
+}
+
+const liveMms = (k: Kernel): number[] => {
+  const out: number[] = []
+  for (let mm = 1; mm < k.mms.limit(); mm++) if (k.mms.state(mm) === MM_LIVE && k.mms.pgd(mm) !== 0) out.push(mm)
+  return out
+}
+
+/** Areas of each mm are sorted, disjoint and inside user space, and the tree's keys and gaps say so. */
+const treesAreRight: Check = (k, wrong) => {
+  for (const mm of liveMms(k)) {
+    for (const v of k.maple.check(mm, wrong)) {
+      if (k.vmas.state(v) !== VMA_ATTACHED) wrong.push(`area ${v} is in the tree of mm ${mm} but not attached`)
+      if (k.vmas.mmOf(v) !== mm) wrong.push(`area ${v} is in the tree of mm ${mm} and says mm ${k.vmas.mmOf(v)}`)
+      if (!(k.vmas.startOf(v) < k.vmas.endOf(v)) || k.vmas.endOf(v) > TASK_PAGES)
+        wrong.push(`area ${v} has bounds [${k.vmas.startOf(v)}, ${k.vmas.endOf(v)})`)
+      if (k.vmas.anon(v) !== 0 && !k.anon.isLinked(v, k.vmas.anon(v)))
+        wrong.push(`area ${v} has anon_vma ${k.vmas.anon(v)} but no link to it`)
+      if (k.vmas.anon(v) === 0 && k.vmas.chain(v) !== 0) wrong.push(`area ${v} has links but no anon_vma`)
+    }
+  }
+}
+
+/** Every area with an object is on that object's list, once; the writable ones are counted. */
+const objectListsAreRight: Check = (k, wrong) => {
+  const listed = new Map<number, number>()
+  for (let o = 1; o < k.files.objLimit(); o++) {
+    if (k.files.objKind(o) === 0) continue
+    let n = 0
+    for (let v = k.files.firstMapping(o), before = 0; v !== 0; before = v, v = k.vmas.nextMapping(v)) {
+      listed.set(v, (listed.get(v) ?? 0) + 1)
+      if (k.vmas.obj(v) !== o) wrong.push(`area ${v} is listed by object ${o} and says object ${k.vmas.obj(v)}`)
+      if (k.vmas.prevMapping(v) !== before) wrong.push(`area ${v} does not point back on the list of object ${o}`)
+      if (++n > k.vmas.live) return void wrong.push(`the list of object ${o} is a circle`)
+    }
+    if (n !== k.files.areas(o)) wrong.push(`object ${o} counts ${k.files.areas(o)} mappings and lists ${n}`)
+  }
+  for (let v = 1; v < k.vmas.limit(); v++) {
+    if (k.vmas.state(v) !== VMA_ATTACHED || k.vmas.obj(v) === 0) continue
+    if (listed.get(v) !== 1)
+      wrong.push(`area ${v} is listed ${listed.get(v) ?? 0} times by object ${k.vmas.obj(v)}, expected once`)
+  }
+}
+
+/** Each open file has exactly as many holders as descriptors, areas and verbs say, never fewer. */
+const filesAreHeld: Check = (k, wrong) => {
+  const held = new Map<number, number>()
+  for (let v = 1; v < k.vmas.limit(); v++)
+    if (k.vmas.state(v) !== VMA_FREE && k.vmas.file(v) !== 0)
+      held.set(k.vmas.file(v), (held.get(k.vmas.file(v)) ?? 0) + 1)
+  for (const f of k.tasks.fd) if (f !== 0) held.set(f, (held.get(f) ?? 0) + 1)
+  for (const [f, n] of held) {
+    if (k.files.kind(f) === 0) wrong.push(`file ${f} is freed and ${n} still hold it`)
+    else if (k.files.fileRefs(f) < n) wrong.push(`file ${f} has ${k.files.fileRefs(f)} references and ${n} holders`)
+  }
+}
+
+/** Invariants of areas and their objects. */
+export const checkAreas: readonly Check[] = [treesAreRight, objectListsAreRight, filesAreHeld]
+
+/** total_vm and its classes are the sums over the areas; what is committed is what accountable areas and objects promise. */
+function statistics(k: Kernel, wrong: string[]): void {
+  let committed = 0
+  for (const mm of liveMms(k)) {
+    const sum = { total: 0, data: 0, stack: 0, exec: 0 }
+    for (let v = k.maple.find(mm, 0); v !== 0; v = k.maple.next(mm, v)) {
+      const n = k.vmas.pages(v)
+      const lo = k.vmas.flags(v)
+      sum.total += n
+      if (isExecMapping(lo)) sum.exec += n
+      else if (isStackMapping(lo)) sum.stack += n
+      else if (isDataMapping(lo)) sum.data += n
+      if ((lo & VM_ACCOUNT) !== 0) committed += n
+    }
+    for (const [name, stat, want] of [
+      ["total_vm", TOTAL_VM, sum.total],
+      ["data_vm", DATA_VM, sum.data],
+      ["stack_vm", STACK_VM, sum.stack],
+      ["exec_vm", EXEC_VM, sum.exec]
+    ] as const)
+      if (k.mms.stat(mm, stat) !== want)
+        wrong.push(`${name} of mm ${mm} is ${k.mms.stat(mm, stat)}, its areas have ${want}`)
+  }
+  for (let o = 1; o < k.files.objLimit(); o++) if (k.files.objKind(o) !== 0) committed += k.files.reserved(o)
+  if (k.committed !== committed)
+    wrong.push(`${k.committed} pages are committed, areas and objects account for ${committed}`)
+}

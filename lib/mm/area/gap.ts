@@ -1,0 +1,113 @@
+/** Where a new area goes: get_unmapped_area. Floor 3. Everything in pages.
+ *
+ *     user space  [lsmMinAddr ......... mmapBase | ......... TASK_PAGES)
+ *                  searches end up here ^ top-down from the base; bottom-up above TASK/3 when that is full
+ *
+ * @source mm/mmap.c vm_unmapped_area_topdown, arch/x86/kernel/sys_x86_64.c, mm/huge_memory.c thp_get_unmapped_area (v6.18)
+ */
+import { VM_GROWSDOWN } from "../../flags/bits.ts"
+import { EINVAL, ENOMEM, EPERM } from "../../flags/Errno.ts"
+import { ABOVE4G, FIXED, MAP_32BIT } from "../../flags/MapFlags.ts"
+import { PAGES_4G, PMD_PAGES, STACK_GUARD_PAGES, TASK_PAGES, type Vpn } from "../base/units.ts"
+import type { Kernel } from "../kernel.ts"
+import { MMAP_BASE, type Mm } from "../store/mms.ts"
+import { CAP_SYS_RAWIO } from "../store/tasks.ts"
+import type { Vma } from "../store/vmas.ts"
+
+const LOW_32BIT = 0x40000
+const HIGH_32BIT = 0x80000
+/** Bottom-up searches start here: a third of user space. */
+const LEGACY_BASE = Math.ceil(TASK_PAGES / 3)
+
+/** First page that must stay free below `v`: its start, less the guard gap if it grows down. */
+export function startGap(k: Kernel, v: Vma): Vpn {
+  const s = k.vmas.startOf(v)
+  return (k.vmas.flags(v) & VM_GROWSDOWN) === 0 ? s : Math.max(0, s - STACK_GUARD_PAGES)
+}
+
+/** First page of a place for `len` pages: the hint if it is free, else by search.
+ * @param hint - page number; with `aligned` false the register it came from was no page multiple
+ * @param huge - anonymous private memory: multiples of 2 MiB are placed on a multiple of 2 MiB
+ * @returns page number | ENOMEM no room | EINVAL FIXED and unaligned | EPERM below the minimum address
+ * @locks mmap write
+ */
+export function getUnmappedArea(
+  k: Kernel,
+  mm: Mm,
+  hint: Vpn,
+  aligned: boolean,
+  len: number,
+  flags: number,
+  huge: boolean
+): number {
+  if (len > TASK_PAGES) return ENOMEM
+  const at = place(k, mm, hint, len, flags, huge)
+  if (at < 0) return at
+  if (at > TASK_PAGES - len) return ENOMEM
+  if ((flags & FIXED) !== 0 && !aligned) return EINVAL
+  if (at * 4096 < k.config.mmapMinAddr && !k.tasks.capable(k.mms.owner(mm), CAP_SYS_RAWIO)) return EPERM
+  return at
+}
+
+function place(k: Kernel, mm: Mm, hint: Vpn, len: number, flags: number, huge: boolean): number {
+  if ((flags & FIXED) !== 0) return hint
+  if (huge && hint === 0 && len % PMD_PAGES === 0) {
+    const at = placeAligned(k, mm, len, flags)
+    if (at >= 0) return at
+  }
+  return unaligned(k, mm, hint, len, flags)
+}
+
+/** 2 MiB alignment: room for 2 MiB more is looked for, and the rest given back. */
+function placeAligned(k: Kernel, mm: Mm, len: number, flags: number): number {
+  const at = unaligned(k, mm, 0, len + PMD_PAGES, flags)
+  if (at < 0) return at
+  const off = (PMD_PAGES - (at % PMD_PAGES)) % PMD_PAGES
+  return off === 0 ? at + PMD_PAGES : at + off
+}
+
+function unaligned(k: Kernel, mm: Mm, hint: Vpn, len: number, flags: number): number {
+  if (len > TASK_PAGES) return ENOMEM
+  if ((flags & MAP_32BIT) !== 0) return bottomUp(k, mm, hint, len, LOW_32BIT, HIGH_32BIT)
+  if (hint !== 0 && hint + len <= TASK_PAGES) {
+    const v = k.maple.find(mm, hint)
+    if (v === 0 || hint + len <= startGap(k, v)) return hint
+  }
+  const low = Math.max(lowest(k), (flags & ABOVE4G) !== 0 ? PAGES_4G : 1)
+  const at = searchDown(k, mm, len, low, k.mms.stat(mm, MMAP_BASE))
+  return at >= 0 ? at : bottomUp(k, mm, hint, len, LEGACY_BASE, TASK_PAGES)
+}
+
+function bottomUp(k: Kernel, mm: Mm, hint: Vpn, len: number, begin: Vpn, end: Vpn): number {
+  if (len > end) return ENOMEM
+  if (hint !== 0 && end - len >= hint) {
+    const v = k.maple.find(mm, hint)
+    if (v === 0 || hint + len <= startGap(k, v)) return hint
+  }
+  return searchUp(k, mm, len, Math.max(lowest(k), begin), end)
+}
+
+const lowest = (k: Kernel): Vpn => Math.ceil(Math.max(k.config.lsmMinAddr, k.config.mmapMinAddr) / 4096)
+
+/** Highest place below `high`; a stack that ends a gap keeps its guard pages free. */
+function searchDown(k: Kernel, mm: Mm, len: number, low: Vpn, high: Vpn): number {
+  for (let top = high; ;) {
+    const at = k.maple.gapDown(mm, len, low, top)
+    if (at < 0) return ENOMEM
+    const next = k.maple.find(mm, at + len)
+    if (next === 0 || (k.vmas.flags(next) & VM_GROWSDOWN) === 0) return at
+    const limit = startGap(k, next)
+    if (limit >= at + len) return at
+    top = limit
+  }
+}
+
+function searchUp(k: Kernel, mm: Mm, len: number, low: Vpn, high: Vpn): number {
+  for (let from = low; ;) {
+    const at = k.maple.gapUp(mm, len, from, high)
+    if (at < 0) return ENOMEM
+    const next = k.maple.find(mm, at + len)
+    if (next === 0 || (k.vmas.flags(next) & VM_GROWSDOWN) === 0 || startGap(k, next) >= at + len) return at
+    from = k.vmas.endOf(next)
+  }
+}

@@ -1,0 +1,77 @@
+/** The memory-object contract: what answers for mapped pages, and who maps them. Floor 3.
+ *
+ * An object is an inode with a page cache, a device, or a user's own. Five verbs:
+ * add (`linkObject`), remove (`unlinkObject`), copy (`linkObject` after the parent's area), translate
+ * (`Ops.translate`: page offset to frame), invalidate (`object/truncate.ts`, through the list kept here).
+ */
+import { VM_MAYWRITE, VM_SHARED } from "../../flags/bits.ts"
+import type { Kernel } from "../kernel.ts"
+import type { File, Obj } from "../store/files.ts"
+import type { Vma } from "../store/vmas.ts"
+
+/** Answers of `translate` that are no frame. */
+export const T_SIGBUS = -1
+export const T_OOM = -2
+/** The page must be read first: `needPage`. */
+export const T_READ = -3
+/** A driver answers: its fault hook. */
+export const T_HOOK = -4
+
+const sharedMaywrite = (lo: number): boolean => (lo & (VM_SHARED | VM_MAYWRITE)) === (VM_SHARED | VM_MAYWRITE)
+
+/** Adds area `v` to its object's mappings; after `after` (a fork's parent) so that walkers meet the parent first.
+ * @locks mmap write
+ * @source mm/vma.c vma_link_file, mm/mmap.c dup_mmap (v6.18)
+ */
+export function linkObject(k: Kernel, v: Vma, after: Vma): void {
+  const o = k.vmas.obj(v)
+  if (o === 0) return
+  k.files.linkMapping(o, v, after)
+  if (sharedMaywrite(k.vmas.flags(v))) k.files.addWritable(o, 1)
+}
+
+/** Removes area `v` from its object's mappings. */
+export function unlinkObject(k: Kernel, v: Vma): void {
+  const o = k.vmas.obj(v)
+  if (o === 0) return
+  k.files.unlinkMapping(o, v)
+  if (sharedMaywrite(k.vmas.flags(v))) k.files.addWritable(o, -1)
+}
+
+/** One more holder of an open file. */
+export function fget(k: Kernel, f: File): void {
+  if (f !== 0) k.files.addFileRefs(f, 1)
+}
+
+/** One holder fewer; the last one closes it. A device's release runs when the verb is over (task_work), lockless.
+ * @source fs/file_table.c fput (v6.18)
+ */
+export function fput(k: Kernel, f: File): void {
+  if (f === 0 || k.files.addFileRefs(f, -1) > 0) return
+  if (k.files.ops(f) !== 0) k.released.push(f)
+  else closeFile(k, f)
+}
+
+/** Frees a file nobody holds, and lets go of its object. */
+export function closeFile(k: Kernel, f: File): void {
+  const o = k.files.obj(f)
+  k.files.freeFile(f)
+  if (o !== 0) putObject(k, o)
+}
+
+/** One holder of an object fewer; the last one drops its page cache. */
+export function putObject(k: Kernel, o: Obj): void {
+  if (k.files.addObjRefs(o, -1) > 0) return
+  for (let i = k.xarray.next(o, 0); i >= 0; i = k.xarray.next(o, i)) dropCached(k, o, i)
+  if (k.files.isShmem(o)) k.committed -= k.files.reserved(o)
+  k.files.freeObj(o)
+}
+
+/** Takes page `i` out of an object's cache and puts the cache's reference. */
+export function dropCached(k: Kernel, o: Obj, i: number): void {
+  const p = k.xarray.erase(o, i)
+  if (p === 0) return
+  k.files.addCached(o, -1)
+  k.frames.clearCache(p)
+  k.frames.put(p)
+}

@@ -1,0 +1,204 @@
+/** Areas in their tree: insert, split, change, take out, bury. Floor 3.
+ * @source mm/vma.c __split_vma, vma_modify, vms_gather_munmap_vmas, remove_vma (v6.18)
+ */
+import { VM_ACCOUNT, VM_LOCKED, VMH_SEALED } from "../../flags/bits.ts"
+import { ENOMEM, EPERM } from "../../flags/Errno.ts"
+import type { Verb } from "../base/stop.ts"
+import type { Vpn } from "../base/units.ts"
+import type { Kernel } from "../kernel.ts"
+import { LOCKED_VM, type Mm } from "../store/mms.ts"
+import { VMA_ATTACHED, VMA_DETACHED, type Vma } from "../store/vmas.ts"
+import { vmStatAccount } from "./account.ts"
+import { mergeExistingRange, type Range } from "./merge.ts"
+import { assertMmapWrite } from "./mmap-lock.ts"
+import { fget, fput, linkObject, unlinkObject } from "./object.ts"
+import { closeVma, maySplit, openVma } from "./ops.ts"
+import { tryStartWrite, vmaStartWrite } from "./vma-lock.ts"
+
+/** Stops of verbs that change areas. */
+export type AreaStops = "NEED_LOCK" | "NEED_HOOK" | "PREEMPT"
+
+/** Puts a finished, detached area into its tree and on its object's list. Nodes were reserved.
+ * @locks mmap write
+ */
+export function insertVma(k: Kernel, v: Vma, after: Vma = 0): void {
+  const mm = k.vmas.mmOf(v)
+  assertMmapWrite(k, mm)
+  k.vmas.setSeq(v, k.mms.seq(mm)) // write-locked until the section ends: nobody sees a half-made area
+  k.maple.insert(mm, v)
+  k.vmas.setState(v, VMA_ATTACHED)
+  linkObject(k, v, after)
+}
+
+/** Takes `v` out of its tree; it keeps its file, its object and its pages.
+ * @locks mmap write, `v` write-locked
+ */
+export function detachVma(k: Kernel, v: Vma): void {
+  k.maple.erase(k.vmas.mmOf(v), v)
+  k.vmas.setState(v, VMA_DETACHED)
+}
+
+/** Buries a detached area: tells its owner, lets go of its file. Its pages are gone by then. */
+export function* removeVma(k: Kernel, v: Vma): Verb<"NEED_HOOK", void> {
+  yield* closeVma(k, v)
+  buryVma(k, v)
+}
+
+/** The same for an area whose owner never heard of it. */
+export function buryVma(k: Kernel, v: Vma): void {
+  unlinkObject(k, v)
+  k.anon.unlinkAll(v)
+  fput(k, k.vmas.file(v))
+  k.vmas.free(v)
+}
+
+/** Splits `v` at `vpn` into two. The new area is the lower part if `newBelow`, else the upper.
+ * @returns the new area | errno of the owner's veto | ENOMEM; then nothing has changed
+ * @locks mmap write
+ */
+export function* splitVma(k: Kernel, v: Vma, vpn: Vpn, newBelow: boolean): Verb<AreaStops> {
+  const mm = k.vmas.mmOf(v)
+  assertMmapWrite(k, mm)
+  const veto = yield* maySplit(k, v, vpn)
+  if (veto < 0) return veto
+  const w = k.vmas.dup(v)
+  if (w === 0) return ENOMEM
+  if (newBelow) k.vmas.end[w] = vpn
+  else {
+    k.vmas.start[w] = vpn
+    k.vmas.setPgoff(w, k.vmas.pgoff(v) + (vpn - k.vmas.startOf(v)))
+  }
+  if (!k.anon.clone(w, v) || !k.maple.reserve(1)) {
+    k.anon.unlinkAll(w)
+    k.vmas.free(w)
+    return ENOMEM
+  }
+  fget(k, k.vmas.file(v))
+  const opened = yield* openVma(k, w)
+  if (opened < 0) {
+    k.anon.unlinkAll(w)
+    fput(k, k.vmas.file(w))
+    k.vmas.free(w)
+    return opened
+  }
+  if (!tryStartWrite(k, v)) yield* vmaStartWrite(k, v)
+  if (newBelow) {
+    k.vmas.setPgoff(v, k.vmas.pgoff(v) + (vpn - k.vmas.startOf(v)))
+    k.maple.adjust(mm, v, vpn, k.vmas.endOf(v))
+  } else k.maple.adjust(mm, v, k.vmas.startOf(v), vpn)
+  insertVma(k, w, v)
+  return w
+}
+
+/** Makes `[start, end)` of `v` an area of its own that may get flags `lo`/`hi`: by merge, else by one or two splits.
+ * The caller writes the flags into what is returned.
+ * @returns the area | errno
+ * @partial if the second split fails, the first stays
+ * @locks mmap write
+ */
+export function* vmaModify(
+  k: Kernel,
+  prev: Vma,
+  v: Vma,
+  start: Vpn,
+  end: Vpn,
+  lo: number,
+  hi: number
+): Verb<AreaStops> {
+  const mm = k.vmas.mmOf(v)
+  const next = k.vmas.endOf(v) === end ? k.maple.next(mm, v) : 0
+  const range: Range = {
+    mm,
+    prev,
+    middle: v,
+    next,
+    start,
+    end,
+    pgoff: k.vmas.pgoff(v) + (start - k.vmas.startOf(v)),
+    lo,
+    hi,
+    file: k.vmas.file(v),
+    anon: k.vmas.anon(v),
+    justExpand: false
+  }
+  const merged = yield* mergeExistingRange(k, range)
+  if (merged !== 0) return merged
+  if (k.vmas.startOf(v) < start) {
+    const r = yield* splitCounted(k, v, start, true)
+    if (r < 0) return r
+  }
+  if (k.vmas.endOf(v) > end) {
+    const r = yield* splitCounted(k, v, end, false)
+    if (r < 0) return r
+  }
+  if (!tryStartWrite(k, v)) yield* vmaStartWrite(k, v)
+  return v
+}
+
+/** A split outside munmap: refused when the mm has as many areas as it may. */
+function* splitCounted(k: Kernel, v: Vma, vpn: Vpn, newBelow: boolean): Verb<AreaStops> {
+  if (k.maple.size(k.vmas.mmOf(v)) >= k.config.maxMapCount) return ENOMEM
+  return yield* splitVma(k, v, vpn, newBelow)
+}
+
+/** Areas taken out of a tree that await their end, and what they were worth (vma_munmap_struct). */
+export interface Gathered {
+  readonly vmas: Vma[]
+  pages: number
+  accounted: number
+  locked: number
+  /** Bounds between which page tables may be freed: end of the area below, start of the one above. */
+  floor: Vpn
+  ceiling: Vpn
+}
+
+/** Splits at both ends of `[start, end)` and detaches what lies inside.
+ * @returns the gathered areas | EPERM something is sealed | ENOMEM | errno of a veto; then every area is attached
+ * @partial splits stay
+ * @locks mmap write
+ */
+export function* gatherVmas(k: Kernel, mm: Mm, start: Vpn, end: Vpn): Verb<AreaStops, Gathered | number> {
+  let v = k.maple.find(mm, start)
+  if (v !== 0 && k.vmas.startOf(v) < start && k.vmas.startOf(v) < end) {
+    if (end < k.vmas.endOf(v) && k.maple.size(mm) >= k.config.maxMapCount) return ENOMEM
+    if ((k.vmas.flagsHi(v) & VMH_SEALED) !== 0) return EPERM
+    const r = yield* splitVma(k, v, start, true)
+    if (r < 0) return r
+  }
+  const prev = k.maple.below(mm, start)
+  const g: Gathered = {
+    vmas: [],
+    pages: 0,
+    accounted: 0,
+    locked: 0,
+    floor: prev !== 0 ? k.vmas.endOf(prev) : 0,
+    ceiling: Infinity
+  }
+  for (v = k.maple.find(mm, start); v !== 0 && k.vmas.startOf(v) < end; v = k.maple.next(mm, v)) {
+    if ((k.vmas.flagsHi(v) & VMH_SEALED) !== 0) return EPERM
+    if (k.vmas.endOf(v) > end) {
+      const r = yield* splitVma(k, v, end, false)
+      if (r < 0) return r
+    }
+    if (!tryStartWrite(k, v)) yield* vmaStartWrite(k, v)
+    g.vmas.push(v)
+  }
+  // From here on nothing fails and nothing waits: the areas leave the tree together.
+  for (const w of g.vmas) {
+    const n = k.vmas.pages(w)
+    g.pages += n
+    if ((k.vmas.flags(w) & VM_ACCOUNT) !== 0) g.accounted += n
+    if ((k.vmas.flags(w) & VM_LOCKED) !== 0) g.locked += n
+    detachVma(k, w)
+  }
+  const next = k.maple.find(mm, end)
+  if (next !== 0) g.ceiling = k.vmas.startOf(next)
+  return g
+}
+
+/** Takes what was gathered out of the statistics. */
+export function unaccountGathered(k: Kernel, mm: Mm, g: Gathered): void {
+  for (const v of g.vmas) vmStatAccount(k, mm, k.vmas.flags(v), k.vmas.startOf(v) - k.vmas.endOf(v))
+  k.mms.addStat(mm, LOCKED_VM, -g.locked)
+  k.committed -= g.accounted
+}

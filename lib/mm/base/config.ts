@@ -1,0 +1,87 @@
+/** What a simulated machine is made of. Floor 1. */
+import { TASK_PAGES } from "./units.ts"
+
+/** Sizes and knobs of one world; every field has a default. */
+export interface KernelConfig {
+  /** Frames of 4 KiB of RAM. Default 16384 (64 MiB). */
+  readonly frames: number
+  /** Pages of RAM that overcommit mode 0 compares with; default `frames`. A machine may claim more than it has. */
+  readonly ramPages: number
+  /** Page tables that may exist at once. */
+  readonly maxTables: number
+  /** Areas that may exist at once in the world. */
+  readonly maxVmas: number
+  /** Address spaces that may exist at once. */
+  readonly maxMms: number
+  /** Open files, objects and anon_vmas that may exist at once. */
+  readonly maxFiles: number
+  readonly maxAnon: number
+  /** Verbs in flight at once. */
+  readonly maxRuns: number
+  /** sysctl vm.max_map_count. */
+  readonly maxMapCount: number
+  /** sysctl vm.mmap_min_addr in bytes: what MAP_FIXED is measured against. */
+  readonly mmapMinAddr: number
+  /** The security module's minimum in bytes: what searches and hints are measured against. */
+  readonly lsmMinAddr: number
+  /** sysctl vm.overcommit_memory: 0 heuristic, 1 always, 2 never. */
+  readonly overcommit: 0 | 1 | 2
+  /** sysctl vm.overcommit_ratio in percent, mode 2. */
+  readonly overcommitRatio: number
+  /** First page above the top-down mmap area; the place where it starts. */
+  readonly mmapBase: number
+}
+
+/** The recorded machine's knobs, with little RAM. */
+export const defaults: KernelConfig = {
+  frames: 16384,
+  ramPages: 0,
+  maxTables: 1 << 14,
+  maxVmas: 1 << 17,
+  maxMms: 1024,
+  maxFiles: 1 << 13,
+  maxAnon: 1 << 16,
+  maxRuns: 256,
+  maxMapCount: 65530,
+  mmapMinAddr: 4096,
+  lsmMinAddr: 65536,
+  overcommit: 0,
+  overcommitRatio: 50,
+  mmapBase: 0x7ffff7fff
+}
+
+/** A world for one test or one explored schedule: boots in microseconds. */
+export const tiny: Partial<KernelConfig> = {
+  frames: 64,
+  maxTables: 64,
+  maxVmas: 128,
+  maxMms: 8,
+  maxFiles: 32,
+  maxAnon: 128,
+  maxRuns: 32
+}
+
+/** Fills in what `some` leaves open.
+ * Throws RangeError where a number makes no machine: at least 16 frames and 16 tables, and a base inside user space.
+ */
+export function configOf(some: Partial<KernelConfig>): KernelConfig {
+  const c = { ...defaults, ...some }
+  for (const [name, least] of [
+    ["frames", 16],
+    ["maxTables", 16],
+    ["maxVmas", 16],
+    ["maxMms", 2],
+    ["maxFiles", 4],
+    ["maxAnon", 16],
+    ["maxRuns", 4]
+  ] as const) {
+    const n = c[name]
+    if (!Number.isInteger(n) || n < least)
+      throw new RangeError(`kernel config: ${name} is ${n}, expected an integer of ${least} or more`)
+  }
+  if (c.frames > 2 ** 22)
+    throw new RangeError(`kernel config: frames is ${c.frames}, expected at most ${2 ** 22} (16 GiB)`)
+  if (!(c.mmapBase > 0 && c.mmapBase <= TASK_PAGES))
+    throw new RangeError(`kernel config: mmapBase is page ${c.mmapBase}, expected 1..${TASK_PAGES}`)
+  return c.ramPages > 0 ? c : { ...c, ramPages: c.frames }
+}

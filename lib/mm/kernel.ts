@@ -1,0 +1,117 @@
+/** What `k` is: one simulated machine. Its stores, its knobs, its drivers; no module of the core has state of its own.
+ * Top of floor 2: it knows every store, and no store knows it.
+ */
+import { configOf, type KernelConfig } from "./base/config.ts"
+import { FailNth, WarnOnce } from "./base/debug.ts"
+import { Trace } from "./base/trace.ts"
+import { Anon } from "./store/anon.ts"
+import { Files } from "./store/files.ts"
+import { Frames } from "./store/frames.ts"
+import { Maple } from "./store/maple.ts"
+import { Mms } from "./store/mms.ts"
+import { Ptes } from "./store/ptes.ts"
+import { Runs } from "./store/runs.ts"
+import { Tasks } from "./store/tasks.ts"
+import { Tlb } from "./store/tlb.ts"
+import { Vmas } from "./store/vmas.ts"
+import { Xarray } from "./store/xarray.ts"
+
+/** An invariant of the world: appends a sentence for each thing that breaks it. */
+export type Check = (k: Kernel, wrong: string[]) => void
+
+/** A row of `k.ops`: what answers for an area or a device's file (vm_operations, file_operations). */
+export interface Ops {
+  /** For messages and for identity (`vma->vm_ops == &ops`). */
+  readonly name: string
+  /** Hooks that a driver has: bit H_* of base/stop.ts. Performed by whoever drives the verb. */
+  readonly hooks: number
+  /** Vetoes a split in the core itself (special mappings): errno or OK. */
+  readonly maySplit?: (k: Kernel, vma: number, vpn: number) => number
+  /** Finds the frame for page `pgoff` of the area's object: a frame number, or a negative code of area/object.ts. */
+  readonly translate?: (k: Kernel, vma: number, pgoff: number, write: boolean) => number
+  /** May neighbouring cached pages be mapped along (map_pages)? */
+  readonly mapsAround?: boolean
+  /** Does it allow the page of zeroes in writable mappings (pfn_mkwrite)? */
+  readonly pfnMkwrite?: boolean
+}
+
+/** Where an object's pages are read from. `read` fills `into` (one page) or fails with an errno; by value or later. */
+export interface Backing {
+  readonly read: (pgoff: number, into: Uint8Array) => number
+}
+
+/** A secondary MMU's watcher (mmu_notifier): told before entries of `[start, end)` go, and after. Page numbers. */
+export interface Notifier {
+  readonly start: (start: number, end: number) => void
+  readonly end: (start: number, end: number) => void
+}
+
+/** What a path names. */
+export interface PathEntry {
+  /** FILE_* of store/files.ts. */
+  readonly kind: number
+  /** Object behind a file; the entry holds a reference. 0 for devices. */
+  readonly obj: number
+  /** Row of `k.ops` of a device; 0 for files. */
+  readonly ops: number
+  /** FILE_NOEXEC, FILE_APPEND. */
+  readonly flags: number
+}
+
+/** One simulated machine. */
+export class Kernel {
+  readonly config: KernelConfig
+  readonly fail = new FailNth()
+  readonly warn = new WarnOnce()
+  readonly trace = new Trace()
+  readonly frames: Frames
+  readonly ptes: Ptes
+  readonly vmas: Vmas
+  readonly maple: Maple
+  readonly anon: Anon
+  readonly files: Files
+  readonly xarray: Xarray
+  readonly mms: Mms
+  readonly tasks: Tasks
+  readonly runs: Runs
+  readonly tlb: Tlb
+  /** Rows of operations; row 0 is none. Drivers append. */
+  readonly ops: (Ops | undefined)[] = [undefined]
+  readonly backings: (Backing | undefined)[] = [undefined]
+  /** The file system: a flat table of absolute paths. */
+  readonly paths = new Map<string, PathEntry>()
+  /** Frames of the vdso, once touched. */
+  readonly vdso: number[] = []
+  /** Invariants that each floor appended. */
+  readonly checks: Check[] = []
+  /** Files whose last reference went while locks were held: their release runs when the verb is over (task_work). */
+  readonly released: number[] = []
+  /** mms whose last user went in atomic context: torn down by whoever drains it (mmput_async). */
+  readonly deferredMmput: number[] = []
+  /** Pages that are promised to somebody (vm_committed_as). */
+  committed = 0
+  /** The mm whose translations the processor uses; 0 none. */
+  activeMm = 0
+  /** Watchers of secondary MMUs, by mm. */
+  readonly notifiers = new Map<number, Notifier[]>()
+  /** Operands of a plain fault piece's need: object and page offset. Read at once. */
+  readonly need = new Float64Array(2)
+  /** Address results of verbs whose return value is an errno. */
+  readonly out = new Float64Array(2)
+
+  constructor(config: Partial<KernelConfig>) {
+    const c = configOf(config)
+    this.config = c
+    this.frames = new Frames(c.frames, this.fail)
+    this.ptes = new Ptes(c.maxTables, this.fail)
+    this.vmas = new Vmas(c.maxVmas, this.fail)
+    this.maple = new Maple(this.vmas, c.maxMms, this.fail)
+    this.anon = new Anon(c.maxAnon, this.vmas, this.fail)
+    this.files = new Files(c.maxFiles, this.vmas, this.fail)
+    this.xarray = new Xarray((c.frames >> 3) + c.maxFiles + 64, c.maxFiles, this.fail)
+    this.mms = new Mms(c.maxMms, this.fail)
+    this.tasks = new Tasks(c.maxMms, this.fail)
+    this.runs = new Runs(c.maxRuns, c.maxVmas, c.maxMms)
+    this.tlb = new Tlb(this.frames)
+  }
+}

@@ -1,0 +1,162 @@
+/** Making files: what a path names, and open files of every kind. Floor 5. */
+import { EEXIST, EINVAL, EMFILE, ENFILE, ENOENT, OK } from "../../flags/Errno.ts"
+import { fput, putObject } from "../area/object.ts"
+import { OPS_FILE, OPS_SHMEM } from "../area/ops.ts"
+import type { Backing, Kernel } from "../kernel.ts"
+import {
+  type File,
+  FILE_ANON_SHARED,
+  FILE_DEVICE,
+  FILE_REGULAR,
+  FILE_SHMEM,
+  FMODE_READ,
+  FMODE_WRITE,
+  type Obj
+} from "../store/files.ts"
+import { F_DIRTY, F_UPTODATE } from "../store/frames.ts"
+import { MAX_INDEX } from "../store/xarray.ts"
+import { readNow } from "./filemap.ts"
+import { shmemAddPage } from "./shmem.ts"
+
+/** Row of vm_operations that areas of a file get; 0 where it has none (/dev/zero: private memory, anonymous). */
+export function vmOpsOf(k: Kernel, f: File): number {
+  const kind = k.files.kind(f)
+  if (kind === FILE_SHMEM || kind === FILE_ANON_SHARED) return OPS_SHMEM
+  if (kind === FILE_REGULAR) return OPS_FILE
+  return kind === FILE_DEVICE ? k.files.ops(f) : 0
+}
+
+/** Makes the file `path` of `sizeBytes`; its pages come from `backing`, or are zeroes.
+ * @returns OK | EEXIST | ENFILE
+ */
+export function createFile(
+  k: Kernel,
+  path: string,
+  kind: typeof FILE_REGULAR | typeof FILE_SHMEM,
+  sizeBytes: number,
+  backing?: Backing
+): number {
+  if (k.paths.has(path)) return EEXIST
+  const o = k.files.allocObj(kind, sizeBytes)
+  if (o === 0) return ENFILE
+  if (backing !== undefined) k.files.setBacking(o, k.backings.push(backing) - 1)
+  k.paths.set(path, { kind, obj: o, ops: 0, flags: 0 })
+  return OK
+}
+
+/** Names a device; `ops` is its row of operations.
+ * @returns OK | EEXIST
+ */
+export function createDevice(k: Kernel, path: string, ops: number): number {
+  if (k.paths.has(path)) return EEXIST
+  k.paths.set(path, { kind: FILE_DEVICE, obj: 0, ops, flags: 0 })
+  return OK
+}
+
+/** Removes a path; open files and mappings live on.
+ * @returns OK | ENOENT
+ */
+export function unlinkPath(k: Kernel, path: string): number {
+  const e = k.paths.get(path)
+  if (e === undefined) return ENOENT
+  k.paths.delete(path)
+  if (e.obj !== 0) putObject(k, e.obj)
+  return OK
+}
+
+/** An open file of `path`, held by the caller.
+ * @param mode - FMODE_READ and FMODE_WRITE
+ * @returns file row | ENOENT | ENFILE
+ */
+export function openPath(k: Kernel, path: string, mode: number): number {
+  const e = k.paths.get(path)
+  if (e === undefined) return ENOENT
+  if (e.obj !== 0) k.files.addObjRefs(e.obj, 1)
+  const f = k.files.allocFile(e.kind, e.obj, mode, path)
+  if (f === 0) {
+    if (e.obj !== 0) putObject(k, e.obj)
+    return ENFILE
+  }
+  k.files.setOps(f, e.ops)
+  k.files.setFlags(f, e.flags)
+  return f
+}
+
+/** An open file of no path: memfd, pipe end, directory, /dev/zero. Held by the caller; 0 when rows ran out. */
+export function openAnonymous(k: Kernel, kind: number, mode: number, name: string, sizeBytes = 0): File {
+  const o = k.files.allocObj(kind, sizeBytes)
+  if (o === 0) return 0
+  const f = k.files.allocFile(kind, o, mode, name)
+  if (f === 0) k.files.freeObj(o)
+  return f
+}
+
+/** A second open file of the same object, with a mode of its own (open of /proc/self/fd/N). 0 when rows ran out. */
+export function reopen(k: Kernel, f: File, mode: number): File {
+  const o = k.files.obj(f)
+  k.files.addObjRefs(o, 1)
+  const g = k.files.allocFile(k.files.kind(f), o, mode, k.files.names[f]!)
+  if (g === 0) putObject(k, o)
+  return g
+}
+
+/** Gives the caller's reference on `f` to the lowest free descriptor of `task`.
+ * @returns descriptor | EMFILE, and the reference is put
+ */
+export function installFd(k: Kernel, task: number, f: File): number {
+  const fd = k.tasks.freeFd(task)
+  if (fd < 0) {
+    fput(k, f)
+    return EMFILE
+  }
+  k.tasks.setFile(task, fd, f)
+  return fd
+}
+
+/** Writes `data` at byte `offset` of object `o` through its cache, growing it as needed.
+ * @returns bytes written; fewer where memory ran out | EINVAL beyond what a cache can hold
+ */
+export function writeObject(k: Kernel, o: Obj, offset: number, data: Uint8Array): number {
+  let done = 0
+  while (done < data.length) {
+    const at = offset + done
+    const i = Math.floor(at / 4096)
+    if (i >= MAX_INDEX) return done > 0 ? done : EINVAL
+    const p = pageForIo(k, o, i)
+    if (p < 0) break
+    const n = Math.min(4096 - (at % 4096), data.length - done)
+    k.frames.bytes.set(data.subarray(done, done + n), p * 4096 + (at % 4096))
+    k.frames.setFlag(p, F_DIRTY)
+    done += n
+    if (offset + done > k.files.size[o]!) k.files.size[o] = offset + done
+  }
+  return done
+}
+
+/** Reads up to `into.length` bytes at `offset` of `o`; holes are zeroes and stay holes. Returns how many; 0 at the end. */
+export function readObject(k: Kernel, o: Obj, offset: number, into: Uint8Array): number {
+  const end = Math.min(offset + into.length, k.files.size[o]!)
+  let done = 0
+  while (offset + done < end) {
+    const at = offset + done
+    const i = Math.floor(at / 4096)
+    const n = Math.min(4096 - (at % 4096), end - at)
+    if (!k.files.isShmem(o) && k.xarray.load(o, i) === 0 && readNow(k, o, i) < 0) break
+    const p = k.xarray.load(o, i)
+    if (p === 0) into.fill(0, done, done + n)
+    else into.set(k.frames.bytes.subarray(p * 4096 + (at % 4096), p * 4096 + (at % 4096) + n), done)
+    done += n
+  }
+  return done
+}
+
+function pageForIo(k: Kernel, o: Obj, i: number): number {
+  const p = k.xarray.load(o, i)
+  if (p !== 0 && k.frames.has(p, F_UPTODATE)) return p
+  if (k.files.isShmem(o)) return shmemAddPage(k, o, i)
+  const r = readNow(k, o, i)
+  return r < 0 ? r : k.xarray.load(o, i)
+}
+
+/** Read and write. */
+export const RDWR = FMODE_READ | FMODE_WRITE

@@ -1,0 +1,66 @@
+/** Shared memory: memfd, tmpfs files, MAP_SHARED|MAP_ANONYMOUS. The page cache is the storage. Floor 5.
+ * @source mm/shmem.c shmem_fault, shmem_get_folio_gfp, shmem_zero_setup; mm/memfd.c (v6.18)
+ */
+import { T_OOM, T_SIGBUS } from "../area/object.ts"
+import { enoughMemory } from "../area/account.ts"
+import { OK } from "../../flags/Errno.ts"
+import type { Pfn, PgOff } from "../base/units.ts"
+import type { Kernel, Ops } from "../kernel.ts"
+import { FILE_ANON_SHARED, FMODE_READ, FMODE_WRITE, type File, type Obj } from "../store/files.ts"
+import { F_SWAPBACKED, F_UPTODATE } from "../store/frames.ts"
+import { MAX_INDEX } from "../store/xarray.ts"
+
+/** No seal may be added. */
+export const F_SEAL_SEAL = 1
+export const F_SEAL_SHRINK = 2
+export const F_SEAL_GROW = 4
+export const F_SEAL_WRITE = 8
+export const F_SEAL_FUTURE_WRITE = 16
+export const F_SEAL_EXEC = 32
+
+/** vm_operations of shared memory. */
+export const shmemOps: Ops = {
+  name: "shmem",
+  hooks: 0,
+  mapsAround: true,
+  translate: (k, v, pgoff) => shmemGetPage(k, k.vmas.obj(v), pgoff)
+}
+
+/** Page `i` of object `o`: cached, or a fresh page of zeroes where there is a hole.
+ * @returns frame | T_SIGBUS beyond the end | T_OOM
+ */
+export function shmemGetPage(k: Kernel, o: Obj, i: PgOff): number {
+  if (i * 4096 >= k.files.size[o]!) return T_SIGBUS
+  const p = k.xarray.load(o, i)
+  return p !== 0 ? p : shmemAddPage(k, o, i)
+}
+
+/** A page of zeroes in the hole `i`, whatever the size says. */
+export function shmemAddPage(k: Kernel, o: Obj, i: PgOff): number {
+  if (i >= MAX_INDEX) return T_OOM
+  const p: Pfn = k.frames.allocZeroed()
+  if (p === 0) return T_OOM
+  if (!k.xarray.store(o, i, p)) {
+    k.frames.put(p)
+    return T_OOM
+  }
+  k.frames.setCache(p, o, i, F_SWAPBACKED | F_UPTODATE)
+  k.files.addCached(o, 1)
+  return p
+}
+
+/** The file behind a new MAP_SHARED|MAP_ANONYMOUS area of `pages`. Each call makes its own.
+ * @returns file row, one reference | 0 no row, or not that much memory promised
+ */
+export function shmemZeroSetup(k: Kernel, mm: number, pages: number, reserve: boolean): File {
+  if (reserve && enoughMemory(k, mm, pages) !== OK) return 0
+  const o = k.files.allocObj(FILE_ANON_SHARED, pages * 4096)
+  const f = o === 0 ? 0 : k.files.allocFile(FILE_ANON_SHARED, o, FMODE_READ | FMODE_WRITE, "/dev/zero (deleted)")
+  if (f === 0) {
+    if (reserve) k.committed -= pages
+    if (o !== 0) k.files.freeObj(o)
+    return 0
+  }
+  if (reserve) k.files.setReserved(o, pages)
+  return f
+}

@@ -1,0 +1,62 @@
+/** Objects that shrink, and holes in them: every mapping forgets, then the pages go. Floor 5.
+ * @source mm/truncate.c truncate_pagecache, mm/memory.c unmap_mapping_range (v6.18)
+ */
+import { isCowMapping } from "../../flags/bits.ts"
+import { dropCached } from "../area/object.ts"
+import type { PgOff } from "../base/units.ts"
+import type { Kernel } from "../kernel.ts"
+import type { Obj } from "../store/files.ts"
+import { ZAP_COWS, ZAP_SKIP_COWS, zapNow } from "../page/zap.ts"
+import { F_UPTODATE } from "../store/frames.ts"
+
+/** Invalidation: pages `[first, end)` of `o` leave the page tables of every area that maps them; private copies only if
+ * `evenCows`.
+ * @locks none: entries go under the page-table lock alone, so it may run beside faults
+ */
+export function unmapMappingRange(k: Kernel, o: Obj, first: PgOff, end: PgOff, evenCows: boolean): void {
+  for (let v = k.files.firstMapping(o); v !== 0; v = k.vmas.nextMapping(v)) {
+    const from = Math.max(k.vmas.pgoff(v), first)
+    const to = Math.min(k.vmas.pgoff(v) + k.vmas.pages(v), end)
+    if (from >= to) continue
+    const d = k.vmas.startOf(v) - k.vmas.pgoff(v)
+    zapNow(k, v, from + d, to + d, evenCows || !isCowMapping(k.vmas.flags(v)) ? ZAP_COWS : ZAP_SKIP_COWS)
+  }
+}
+
+/** Drops the cached pages `[first, end)`. */
+function dropRange(k: Kernel, o: Obj, first: PgOff, end: PgOff): void {
+  for (let i = k.xarray.next(o, first); i >= 0 && i < end; i = k.xarray.next(o, i + 1)) dropCached(k, o, i)
+}
+
+/** Sets the size of `o`. Shrinking removes every page beyond the new end from caches and page tables, private copies too,
+ * and zeroes the rest of the last page.
+ */
+export function truncateObject(k: Kernel, o: Obj, sizeBytes: number): void {
+  const old = k.files.size[o]!
+  k.files.size[o] = sizeBytes
+  if (sizeBytes >= old) return
+  const keep = Math.ceil(sizeBytes / 4096)
+  unmapMappingRange(k, o, keep, Infinity, true)
+  dropRange(k, o, keep, Infinity)
+  if (sizeBytes % 4096 !== 0) zeroPart(k, o, keep - 1, sizeBytes % 4096, 4096)
+}
+
+/** Makes bytes `[from, to)` a hole: whole pages go, edges are zeroed, private copies stay. */
+export function punchHole(k: Kernel, o: Obj, from: number, to: number): void {
+  const first = Math.ceil(from / 4096)
+  const end = Math.floor(to / 4096)
+  if (first < end) {
+    unmapMappingRange(k, o, first, end, false)
+    dropRange(k, o, first, end)
+  }
+  if (first > end) zeroPart(k, o, end, from % 4096, to % 4096)
+  else {
+    if (from % 4096 !== 0) zeroPart(k, o, first - 1, from % 4096, 4096)
+    if (to % 4096 !== 0) zeroPart(k, o, end, 0, to % 4096)
+  }
+}
+
+function zeroPart(k: Kernel, o: Obj, i: PgOff, a: number, b: number): void {
+  const p = k.xarray.load(o, i)
+  if (p !== 0 && k.frames.has(p, F_UPTODATE)) k.frames.zero(p, a, b)
+}

@@ -1,0 +1,193 @@
+/** Page faults: from an address to a good entry, or to a signal. Floor 4.
+ *
+ *     lock: the area's own, else mmap read, else (stack growth) mmap write
+ *     classify: none | present and not writable | present
+ *     finish, and look again after every wait
+ *
+ * `faultNow` is the same in one plain turn for the many faults that need not wait; both string the same pieces together.
+ * @source mm/memory.c handle_pte_fault, do_fault; arch/x86/mm/fault.c do_user_addr_fault (v6.18)
+ */
+import { VM_ACCESS, VM_EXEC, VM_GROWSDOWN, VM_WRITE } from "../../flags/bits.ts"
+import { EFAULT, ENOMEM, OK } from "../../flags/Errno.ts"
+import {
+  type Access,
+  FAULT_ACCERR,
+  FAULT_MAPERR,
+  FAULT_OK,
+  FAULT_OOM,
+  FAULT_SIGBUS,
+  FETCH,
+  WRITE as WRITING
+} from "../../flags/FaultFlags.ts"
+import { DIRTY, WRITE, YOUNG } from "../../flags/PteFlags.ts"
+import { mmapDowngrade, mmapUnlock, needMmap, READ, tryMmap, WRITE as WRITE_MODE } from "../area/mmap-lock.ts"
+import { needHook } from "../area/ops.ts"
+import { expandStack } from "../area/stack.ts"
+import { lockVmaUnderRcu, vmaEndRead, vmaStartWrite } from "../area/vma-lock.ts"
+import { H_FAULT, H_PAGE_MKWRITE, KILLABLE, NEED_PAGE, type Verb } from "../base/stop.ts"
+import { TASK_PAGES, type Vpn } from "../base/units.ts"
+import type { Kernel } from "../kernel.ts"
+import type { Mm } from "../store/mms.ts"
+import { NO_SLOT } from "../store/ptes.ts"
+import type { Vma } from "../store/vmas.ts"
+import { mapFreshPage, mapZeroPage } from "./anon.ts"
+import { makeWritable, writeProtected } from "./cow.ts"
+import { fillFromObject, finishFill } from "./fill.ts"
+import { FAULT_MKWRITE, FAULT_NEED_HOOK, FAULT_NEED_PAGE, GIVE_UP, isFinal } from "./need.ts"
+
+/** What a fault may wait for. */
+export type FaultStops = "NEED_LOCK" | "NEED_HOOK" | "NEED_PAGE" | "PREEMPT"
+
+/** Does `v` forbid the access? Reads need any permission at all, as x86 has it. */
+function forbids(k: Kernel, v: Vma, access: Access): boolean {
+  const lo = k.vmas.flags(v)
+  return access === WRITING ? (lo & VM_WRITE) === 0 : access === FETCH ? (lo & VM_EXEC) === 0 : (lo & VM_ACCESS) === 0
+}
+
+/** Makes the entry of page `vpn` good for `access`, as far as that goes without waiting.
+ * @returns FAULT_OK | FAULT_ACCERR | FAULT_SIGBUS | FAULT_OOM | a need of need.ts
+ * @locks mmap or VMA, read or stronger; `v` covers `vpn`
+ */
+export function handleMmFault(k: Kernel, v: Vma, vpn: Vpn, access: Access): number {
+  if (forbids(k, v, access)) return FAULT_ACCERR
+  const slot = k.ptes.slotAlloc(k.mms.pgd(k.vmas.mmOf(v)), vpn)
+  if (slot === NO_SLOT) return FAULT_OOM
+  const bits = k.ptes.bits(slot)
+  const write = access === WRITING
+  if (bits === 0) {
+    if (k.vmas.ops(v) !== 0) return fillFromObject(k, v, vpn, slot, write)
+    return write ? mapFreshPage(k, v, vpn, slot) : mapZeroPage(k, v, slot)
+  }
+  if (write && (bits & WRITE) === 0) return writeProtected(k, v, vpn, slot)
+  k.ptes.setBits(slot, bits | (write ? YOUNG | DIRTY : YOUNG))
+  return FAULT_OK
+}
+
+/** A fault in one plain turn; gives up, having changed nothing that the generator would not change too, where that would wait.
+ * @returns FAULT_* | GIVE_UP
+ */
+export function faultNow(k: Kernel, mm: Mm, vpn: Vpn, access: Access): number {
+  if (vpn >= TASK_PAGES) return FAULT_MAPERR
+  const q = k.runs.mmapLock(mm)
+  if (!k.runs.canRead(q)) return GIVE_UP
+  const v = k.maple.find(mm, vpn)
+  if (v === 0) return FAULT_MAPERR
+  if (vpn < k.vmas.start[v]!) return (k.vmas.flags(v) & VM_GROWSDOWN) === 0 ? FAULT_MAPERR : GIVE_UP
+  const code = handleMmFault(k, v, vpn, access)
+  return isFinal(code) ? code : GIVE_UP
+}
+
+/** A fault that waits for what it needs.
+ * @returns FAULT_*
+ * @locks none on entry or exit
+ */
+export function* fault(k: Kernel, mm: Mm, vpn: Vpn, access: Access): Verb<FaultStops> {
+  if (vpn >= TASK_PAGES) return FAULT_MAPERR
+  for (let tryOwn = true; ; tryOwn = false) {
+    let v = tryOwn ? yield* lockVmaUnderRcu(k, mm, vpn) : 0
+    const own = v !== 0
+    if (!own) {
+      v = yield* lockMmAndFindVma(k, mm, vpn)
+      if (v === 0) return FAULT_MAPERR
+    }
+    try {
+      const code = yield* resolve(k, v, vpn, access, own)
+      if (code !== GIVE_UP) return code
+    } finally {
+      if (own) vmaEndRead(k, v)
+      else mmapUnlock(k, mm, READ)
+    }
+  }
+}
+
+/** Performs what `handleMmFault` needs until it is done. Under the area's own lock it may give up (GIVE_UP): a first
+ * anonymous page looks at the neighbours, and that takes mmap_lock (VM_FAULT_RETRY).
+ */
+export function* resolve(
+  k: Kernel,
+  v: Vma,
+  vpn: Vpn,
+  access: Access,
+  own = false
+): Verb<"NEED_HOOK" | "NEED_PAGE" | "PREEMPT"> {
+  for (;;) {
+    if (k.runs.preempt) yield k.runs.point()
+    if (own && k.vmas.anon(v) === 0 && access === WRITING && !k.runs.canRead(k.runs.mmapLock(k.vmas.mmOf(v))))
+      return GIVE_UP
+    const code = handleMmFault(k, v, vpn, access)
+    if (isFinal(code)) return code
+    if (code === FAULT_NEED_PAGE) {
+      const o = k.need[0]!
+      const pgoff = k.need[1]!
+      const r = yield needPage(k, o, pgoff)
+      if (r < 0) return r === ENOMEM ? FAULT_OOM : FAULT_SIGBUS
+    } else if (code === FAULT_NEED_HOOK) {
+      const r = yield needHook(k, v, H_FAULT, vpn, KILLABLE)
+      const done = afterFaultHook(k, v, vpn, access, r)
+      if (done !== GIVE_UP) return done
+    } else if (code === FAULT_MKWRITE) {
+      const r = yield needHook(k, v, H_PAGE_MKWRITE, vpn, KILLABLE)
+      if (r < 0) return r === ENOMEM ? FAULT_OOM : FAULT_SIGBUS
+      const slot = k.ptes.slot(k.mms.pgd(k.vmas.mmOf(v)), vpn)
+      if (slot === NO_SLOT || k.ptes.isNone(slot)) continue // zapped meanwhile: from the start
+      makeWritable(k, slot)
+      return FAULT_OK
+    }
+  }
+}
+
+/** Maps the frame a driver's fault hook answered with (0: the hook mapped it itself). The entry is looked at again. */
+function afterFaultHook(k: Kernel, v: Vma, vpn: Vpn, access: Access, reply: number): number {
+  if (reply < 0) return reply === ENOMEM ? FAULT_OOM : FAULT_SIGBUS
+  const slot = k.ptes.slotAlloc(k.mms.pgd(k.vmas.mmOf(v)), vpn)
+  if (slot === NO_SLOT) return FAULT_OOM
+  if (!k.ptes.isNone(slot)) {
+    const code = handleMmFault(k, v, vpn, access)
+    return isFinal(code) ? code : GIVE_UP
+  }
+  if (reply === 0) return FAULT_OK // VM_FAULT_NOPAGE and nothing there: the access faults again
+  if (access === WRITING && !isPrivateReady(k, v)) return FAULT_OOM
+  const code = finishFill(k, v, vpn, slot, reply, access === WRITING)
+  return isFinal(code) ? code : GIVE_UP
+}
+
+const isPrivateReady = (k: Kernel, v: Vma): boolean => k.vmas.anon(v) !== 0 || k.anon.prepare(v, 0)
+
+/** Queues the current run for page `pgoff` of object `o`, which somebody must read. Operands: a = object, b = page offset. */
+export function needPage(k: Kernel, o: number, pgoff: number): ReturnType<typeof k.runs.stop<"NEED_PAGE">> {
+  k.runs.enqueue(k.runs.pageQueue(o, pgoff), pgoff)
+  k.runs.a[k.runs.current] = o
+  return k.runs.stop<"NEED_PAGE">(NEED_PAGE | KILLABLE)
+}
+
+/** mmap read lock and the area that covers `vpn`, after growing a stack down to it if that is what lies above.
+ * @returns the area, with the lock held for reading | 0 nothing there, nothing held
+ */
+function* lockMmAndFindVma(k: Kernel, mm: Mm, vpn: Vpn): Verb<"NEED_LOCK" | "PREEMPT"> {
+  if (!tryMmap(k, mm, READ)) yield needMmap(k, mm, READ)
+  let v = k.maple.find(mm, vpn)
+  if (v !== 0 && k.vmas.covers(v, vpn)) return v
+  mmapUnlock(k, mm, READ)
+  if (v === 0 || (k.vmas.flags(v) & VM_GROWSDOWN) === 0) return 0
+  if (!tryMmap(k, mm, WRITE_MODE)) yield needMmap(k, mm, WRITE_MODE)
+  let mode = WRITE_MODE
+  let keep = false
+  try {
+    v = k.maple.find(mm, vpn) // the lock was let go: look again
+    if (v === 0) return 0
+    if (!k.vmas.covers(v, vpn)) {
+      if ((k.vmas.flags(v) & VM_GROWSDOWN) === 0) return 0
+      yield* vmaStartWrite(k, v)
+      if (expandStack(k, v, vpn) !== OK) return 0
+    }
+    mmapDowngrade(k, mm)
+    mode = READ
+    keep = true
+    return v
+  } finally {
+    if (!keep) mmapUnlock(k, mm, mode)
+  }
+}
+
+/** The outcome of a fault on the kernel's own behalf: OK or EFAULT (no signal is sent). */
+export const kernelOutcome = (code: number): number => (code === FAULT_OK ? OK : EFAULT)

@@ -1,0 +1,89 @@
+/** Filling an empty entry from an object: the page itself, a private copy, and its neighbours along. Floor 4.
+ * @source mm/memory.c do_read_fault, do_cow_fault, do_shared_fault, do_fault_around (v6.18)
+ */
+import { VM_SHARED } from "../../flags/bits.ts"
+import { FAULT_OK, FAULT_OOM, FAULT_SIGBUS } from "../../flags/FaultFlags.ts"
+import { DIRTY, PRESENT, WRITE, YOUNG } from "../../flags/PteFlags.ts"
+import { T_HOOK, T_OOM, T_READ } from "../area/object.ts"
+import { hasHook } from "../area/ops.ts"
+import { anonVmaPrepare } from "../area/rmap.ts"
+import { H_FAULT, H_PAGE_MKWRITE } from "../base/stop.ts"
+import { PMD_PAGES, type Pfn, type Vpn } from "../base/units.ts"
+import type { Kernel } from "../kernel.ts"
+import { F_DIRTY, F_SWAPBACKED, F_UPTODATE } from "../store/frames.ts"
+import { RSS_FILE, RSS_SHMEM } from "../store/mms.ts"
+import type { Vma } from "../store/vmas.ts"
+import { mapOwnPage } from "./anon.ts"
+import { FAULT_MKWRITE, FAULT_NEED_HOOK, FAULT_NEED_PAGE } from "./need.ts"
+import { pageProt } from "./prot.ts"
+
+/** Cached pages that one read fault may map (fault_around_bytes). */
+const AROUND = 16
+
+/** Fills the empty entry `slot` of page `vpn` from the object of `v`.
+ * @returns FAULT_OK | FAULT_SIGBUS | FAULT_OOM | FAULT_NEED_PAGE | FAULT_NEED_HOOK | FAULT_MKWRITE
+ */
+export function fillFromObject(k: Kernel, v: Vma, vpn: Vpn, slot: number, write: boolean): number {
+  const ops = k.ops[k.vmas.ops(v)]
+  const pgoff = k.vmas.pgoff(v) + (vpn - k.vmas.startOf(v))
+  const shared = (k.vmas.flags(v) & VM_SHARED) !== 0
+  if (write && !shared && !anonVmaPrepare(k, v)) return FAULT_OOM
+  if (!write && ops?.mapsAround === true) {
+    mapAround(k, v, vpn, pgoff)
+    if (!k.ptes.isNone(slot)) {
+      k.ptes.setBits(slot, k.ptes.bits(slot) | YOUNG)
+      return FAULT_OK
+    }
+  }
+  const p = ops?.translate === undefined ? (hasHook(k, v, H_FAULT) ? T_HOOK : -1) : ops.translate(k, v, pgoff, write)
+  if (p < 0) {
+    k.need[0] = k.vmas.obj(v)
+    k.need[1] = pgoff
+    return p === T_READ ? FAULT_NEED_PAGE : p === T_HOOK ? FAULT_NEED_HOOK : p === T_OOM ? FAULT_OOM : FAULT_SIGBUS
+  }
+  return finishFill(k, v, vpn, slot, p, write)
+}
+
+/** Maps frame `p`, the object's answer for page `vpn`, or a private copy of it, at the empty entry `slot`. */
+export function finishFill(k: Kernel, v: Vma, vpn: Vpn, slot: number, p: Pfn, write: boolean): number {
+  if (write && (k.vmas.flags(v) & VM_SHARED) === 0) return mapPrivateCopy(k, v, vpn, slot, p)
+  if (write && hasHook(k, v, H_PAGE_MKWRITE)) {
+    setObjectPage(k, v, slot, p, YOUNG)
+    return FAULT_MKWRITE
+  }
+  setObjectPage(k, v, slot, p, write ? YOUNG | WRITE | DIRTY : YOUNG)
+  if (write) k.frames.setFlag(p, F_DIRTY)
+  return FAULT_OK
+}
+
+function mapPrivateCopy(k: Kernel, v: Vma, vpn: Vpn, slot: number, p: Pfn): number {
+  const q = k.frames.alloc()
+  if (q === 0) return FAULT_OOM
+  k.frames.copy(q, p)
+  mapOwnPage(k, v, vpn, slot, q)
+  return FAULT_OK
+}
+
+function setObjectPage(k: Kernel, v: Vma, slot: number, p: Pfn, bits: number): void {
+  k.frames.addMap(p)
+  k.mms.addRss(k.vmas.mmOf(v), k.frames.has(p, F_SWAPBACKED) ? RSS_SHMEM : RSS_FILE, 1)
+  k.ptes.set(slot, p, PRESENT | bits | pageProt(k, v))
+}
+
+/** Maps the cached, uptodate pages of the window around `vpn` whose entries are empty; allocates none.
+ *
+ * The window has 16 pages of virtual address, aligned; where the area's start clips it, it slides up. It ends with the
+ * area, the leaf table, or the object.
+ */
+function mapAround(k: Kernel, v: Vma, vpn: Vpn, pgoff: number): void {
+  const o = k.vmas.obj(v)
+  const first = Math.max(vpn - (vpn % AROUND), k.vmas.startOf(v), vpn - (vpn % PMD_PAGES))
+  const beyondFile = Math.ceil(k.files.size[o]! / 4096)
+  const end = Math.min(first + AROUND, k.vmas.endOf(v), vpn - (vpn % PMD_PAGES) + PMD_PAGES, vpn + (beyondFile - pgoff))
+  for (let at = first; at < end; at++) {
+    const p = k.xarray.load(o, pgoff + (at - vpn))
+    if (p === 0 || !k.frames.has(p, F_UPTODATE)) continue
+    const s = k.ptes.slot(k.mms.pgd(k.vmas.mmOf(v)), at)
+    if (k.ptes.isNone(s)) setObjectPage(k, v, s, p, 0)
+  }
+}

@@ -1,0 +1,144 @@
+/** Taking pages out of page tables. Floor 4. The areas stay; the next access faults.
+ *
+ *     clear entries (rmap, RSS)  ->  flush  ->  put the frames  ->  [munmap: free the tables]
+ *
+ * @source mm/memory.c zap_pte_range, zap_page_range_single, unmap_vmas, free_pgtables (v6.18)
+ */
+import { VM_MIXEDMAP, VM_PFNMAP } from "../../flags/bits.ts"
+import { DIRTY, PRESENT, SPECIAL, YOUNG, ZERO } from "../../flags/PteFlags.ts"
+import { assertVmaStable } from "../area/vma-lock.ts"
+import { T_ZAP } from "../base/trace.ts"
+import { leafOf, type Vpn, WORD_PAGES } from "../base/units.ts"
+import type { Kernel } from "../kernel.ts"
+import { F_ANON, F_DIRTY, F_REFERENCED, F_SWAPBACKED } from "../store/frames.ts"
+import { type Mm, RSS_ANON, RSS_FILE, RSS_SHMEM } from "../store/mms.ts"
+import type { Vma } from "../store/vmas.ts"
+import { invalidateEnd, invalidateStart } from "./notifier.ts"
+import { flushRange, gatherFrame, putGathered } from "./tlb.ts"
+
+/** Zap private copies too. */
+export const ZAP_COWS = 1
+/** Only pages of the object; private copies stay. */
+export const ZAP_SKIP_COWS = 2
+
+/** Clears the entries of pages `[start, end)` of `v`; frames wait in the run's gather until `putGathered`.
+ * Returns whether anything was cleared. Everything in one turn; a full batch is flushed and put on the way.
+ * @locks mmap or VMA, read or stronger, or `v` is detached
+ */
+export function zapRange(k: Kernel, v: Vma, start: Vpn, end: Vpn, which: number): boolean {
+  const mm = k.vmas.mmOf(v)
+  const pgd = k.mms.pgd(mm)
+  const first = leafOf(start)
+  const last = leafOf(end - 1)
+  let cleared = false
+  for (let l = k.ptes.nextLeaf(pgd, first, last + 1); l >= 0; l = k.ptes.nextLeaf(pgd, l + 1, last + 1)) {
+    const t = k.ptes.leafTable(pgd, l)
+    if (k.ptes.pop[t] === 0) continue
+    const a = l === first ? start & 511 : 0
+    const b = l === last ? ((end - 1) & 511) + 1 : 512
+    if (zapLeaf(k, mm, t, a, b, which, l * 512)) cleared = true
+  }
+  return cleared
+}
+
+/** Entries `[a, b)` of leaf table `t`. Counters are settled once. */
+function zapLeaf(k: Kernel, mm: Mm, t: number, a: number, b: number, which: number, base: Vpn): boolean {
+  const ent = k.ptes.ent
+  const frames = k.frames
+  let used = 0
+  let anon = 0
+  let shmem = 0
+  let file = 0
+  for (let s = (t << 10) | (a << 1), e = (t << 10) + (b << 1); s < e; s += 2) {
+    const f = ent[s + 1]!
+    if (f === 0) continue
+    const p = ent[s]!
+    if ((f & PRESENT) !== 0 && (f & (ZERO | SPECIAL)) === 0) {
+      const ff = frames.flags(p)
+      if ((ff & F_ANON) !== 0) {
+        if (which === ZAP_SKIP_COWS) continue
+        anon++
+      } else {
+        if ((ff & F_SWAPBACKED) !== 0) shmem++
+        else file++
+        if ((f & DIRTY) !== 0) frames.setFlag(p, F_DIRTY)
+        if ((f & YOUNG) !== 0) frames.setFlag(p, F_REFERENCED)
+      }
+      used++
+      ent[s] = 0
+      ent[s + 1] = 0
+      frames.dropMap(p)
+      if (!gatherFrame(k, p)) {
+        // the batch is full: nobody may reach these pages any more before they are put
+        flushRange(k, mm, base + a, base + b)
+        putGathered(k)
+      }
+      continue
+    }
+    used++
+    ent[s] = 0
+    ent[s + 1] = 0
+  }
+  if (used === 0) return false
+  k.ptes.pop[t] = k.ptes.pop[t]! - used
+  if (anon !== 0) k.mms.addRss(mm, RSS_ANON, 0 - anon)
+  if (shmem !== 0) k.mms.addRss(mm, RSS_SHMEM, 0 - shmem)
+  if (file !== 0) k.mms.addRss(mm, RSS_FILE, 0 - file)
+  return true
+}
+
+/** Clears, flushes and puts in one turn.
+ * @locks as `zapRange`
+ */
+export function zapNow(k: Kernel, v: Vma, start: Vpn, end: Vpn, which: number): void {
+  if (start >= end) return
+  const mm = k.vmas.mmOf(v)
+  k.mms.updateHiwaterRss(mm)
+  invalidateStart(k, mm, start, end)
+  if (zapRange(k, v, start, end, which)) {
+    flushRange(k, mm, start, end)
+    putGathered(k)
+  }
+  invalidateEnd(k, mm, start, end)
+}
+
+/** Zaps `len` pages from `vpn` of `v`, private copies included. A range that is not inside `v` is not zapped at all:
+ * warned once, no error, as the reference has it.
+ * @param vpn - page number; may be anything
+ * @param len - pages; may be anything
+ * @locks mmap or VMA, read or stronger. Faults may fill the range again at once.
+ * @source rust/kernel/mm/virt.rs VmaRef::zap_page_range_single; mm/memory.c zap_page_range_single (v6.18)
+ */
+export function zapPageRangeSingle(k: Kernel, v: Vma, vpn: Vpn, len: number): void {
+  assertVmaStable(k, v)
+  const end = vpn + len
+  if (!(len >= 0) || end >= WORD_PAGES || vpn < k.vmas.startOf(v) || end > k.vmas.endOf(v)) {
+    k.warn.once(
+      "zapPageRangeSingle",
+      `zap_page_range_single: pages [${vpn}, ${end}) are not inside area [${k.vmas.startOf(v)}, ${k.vmas.endOf(v)}); nothing is zapped`
+    )
+    return
+  }
+  k.trace.point(T_ZAP, k.vmas.mmOf(v), vpn, len)
+  zapNow(k, v, vpn, end, ZAP_COWS)
+}
+
+/** The guarded form for drivers: nothing happens unless `v` is a PFN or mixed map.
+ * @source mm/memory.c zap_vma_ptes (v6.18)
+ */
+export function zapVmaPtes(k: Kernel, v: Vma, vpn: Vpn, len: number): void {
+  if ((k.vmas.flags(v) & (VM_PFNMAP | VM_MIXEDMAP)) !== 0) zapPageRangeSingle(k, v, vpn, len)
+}
+
+/** Frees the page tables that no area can use: those inside `[start, end)` and, at its edges, those that reach no further
+ * than `floor` (end of the area below) and `ceiling` (start of the one above).
+ * @locks mmap write, or the areas are detached
+ */
+export function freePgtables(k: Kernel, mm: Mm, start: Vpn, end: Vpn, floor: Vpn, ceiling: Vpn): void {
+  const pgd = k.mms.pgd(mm)
+  let lo = leafOf(start)
+  let hi = leafOf(end - 1) + 1
+  if (floor > 0 && leafOf(floor - 1) >= lo) lo++
+  if (ceiling !== Infinity && leafOf(ceiling) < hi) hi--
+  if (lo < hi) k.ptes.freeRange(pgd, lo, hi)
+}

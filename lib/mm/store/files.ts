@@ -1,0 +1,255 @@
+/** Open files and the objects behind them. Floor 2.
+ *
+ *     object  i Int32 [o<<4 | f]  0 refs 1 kind 2 first mapping 3 writable mappings 4 pages cached 5 seals
+ *                                 6 backing 7 mode 8 mapped areas 9 - 10 next free
+ *             size, commit Float64 [o]    bytes; pages promised at creation (shared anonymous memory)
+ *     file    i Int32 [f<<3 | f]  0 refs 1 mode 2 object 3 kind 4 ops 5 private 6 next free 7 flags
+ *
+ * A file is an open file description: it, not the object, is what merges compare. An object is an inode with its page
+ * cache: what faults are answered from, and where reverse mapping starts.
+ */
+import type { FailNth } from "../base/debug.ts"
+import type { Vma, Vmas } from "./vmas.ts"
+
+/** Row of an open file; 0 none. */
+export type File = number
+/** Row of a memory object; 0 none. */
+export type Obj = number
+
+/** Kinds of files. */
+export const FILE_REGULAR = 1
+export const FILE_SHMEM = 2
+/** MAP_SHARED|MAP_ANONYMOUS memory: shmem without a name. */
+export const FILE_ANON_SHARED = 3
+export const FILE_ZERO = 4
+export const FILE_DIR = 5
+export const FILE_PIPE = 6
+export const FILE_DEVICE = 7
+
+export const FMODE_READ = 1
+export const FMODE_WRITE = 2
+
+/** File flags. */
+export const FILE_NOEXEC = 1
+export const FILE_APPEND = 2
+
+const O_REFS = 0
+const O_KIND = 1
+const O_HEAD = 2
+const O_WRITABLE = 3
+const O_CACHED = 4
+const O_SEALS = 5
+const O_BACKING = 6
+const O_MODE = 7
+const O_AREAS = 8
+const O_NEXT = 10
+
+const F_REFS = 0
+const F_MODE = 1
+const F_OBJ = 2
+const F_KIND = 3
+const F_OPS = 4
+const F_PRIVATE = 5
+const F_NEXT = 6
+const F_FLAGS = 7
+
+/** The files and objects of one world. */
+export class Files {
+  private readonly oi: Int32Array
+  readonly size: Float64Array
+  private readonly commit: Float64Array
+  private readonly fi: Int32Array
+  /** Name of each file, as /proc shows it. Cold: strings are fine here. */
+  readonly names: string[] = []
+  /** `dev` and `inode` columns of /proc/PID/maps, by object. */
+  readonly ids: string[] = []
+  private objTop = 1
+  private objFree = 0
+  private fileTop = 1
+  private fileFree = 0
+  liveObjects = 0
+  liveFiles = 0
+  private inode = 1024
+
+  constructor(
+    readonly max: number,
+    private readonly vmas: Vmas,
+    private readonly fail: FailNth
+  ) {
+    this.oi = new Int32Array(max << 4)
+    this.size = new Float64Array(max)
+    this.commit = new Float64Array(max)
+    this.fi = new Int32Array(max << 3)
+  }
+
+  /** An object with one reference; 0 when the pool is empty. */
+  allocObj(kind: number, sizeBytes: number): Obj {
+    if (this.fail.hit()) return 0
+    let o = this.objFree
+    if (o !== 0) this.objFree = this.oi[(o << 4) + O_NEXT]!
+    else if (this.objTop < this.max) o = this.objTop++
+    else return 0
+    this.oi.fill(0, o << 4, (o << 4) + 16)
+    this.oi[o << 4] = 1
+    this.oi[(o << 4) + O_KIND] = kind
+    this.size[o] = sizeBytes
+    this.commit[o] = 0
+    this.ids[o] = `${kind === FILE_REGULAR ? "fe:00" : kind === FILE_ZERO ? "00:06" : "00:01"} ${this.inode++}`
+    this.liveObjects++
+    return o
+  }
+  freeObj(o: Obj): void {
+    this.oi[(o << 4) + O_NEXT] = this.objFree
+    this.oi[(o << 4) + O_KIND] = 0
+    this.objFree = o
+    this.liveObjects--
+  }
+  /** One past the highest object row ever used. */
+  objLimit(): number {
+    return this.objTop
+  }
+  objRefs(o: Obj): number {
+    return this.oi[o << 4]!
+  }
+  addObjRefs(o: Obj, n: number): number {
+    return (this.oi[(o << 4) + O_REFS]! += n)
+  }
+  /** FILE_*; 0 for a free row. */
+  objKind(o: Obj): number {
+    return this.oi[(o << 4) + O_KIND]!
+  }
+  /** Is it shared memory: counted as shmem, holes are made of zeroes? */
+  isShmem(o: Obj): boolean {
+    const k = this.objKind(o)
+    return k === FILE_SHMEM || k === FILE_ANON_SHARED
+  }
+  /** Pages that were charged when it was made. */
+  reserved(o: Obj): number {
+    return this.commit[o]!
+  }
+  setReserved(o: Obj, pages: number): void {
+    this.commit[o] = pages
+  }
+  seals(o: Obj): number {
+    return this.oi[(o << 4) + O_SEALS]!
+  }
+  setSeals(o: Obj, s: number): void {
+    this.oi[(o << 4) + O_SEALS] = s
+  }
+  /** Where its pages are read from: an index into `k.backings`; 0 none. */
+  backing(o: Obj): number {
+    return this.oi[(o << 4) + O_BACKING]!
+  }
+  setBacking(o: Obj, b: number): void {
+    this.oi[(o << 4) + O_BACKING] = b
+  }
+  /** Permission bits of the inode. */
+  objMode(o: Obj): number {
+    return this.oi[(o << 4) + O_MODE]!
+  }
+  setObjMode(o: Obj, m: number): void {
+    this.oi[(o << 4) + O_MODE] = m
+  }
+  cached(o: Obj): number {
+    return this.oi[(o << 4) + O_CACHED]!
+  }
+  addCached(o: Obj, n: number): void {
+    this.oi[(o << 4) + O_CACHED]! += n
+  }
+  /** i_mmap_writable: shared mappings that may be written. */
+  writable(o: Obj): number {
+    return this.oi[(o << 4) + O_WRITABLE]!
+  }
+  addWritable(o: Obj, n: number): void {
+    this.oi[(o << 4) + O_WRITABLE]! += n
+  }
+  /** Areas that map it, first of the list. */
+  firstMapping(o: Obj): Vma {
+    return this.oi[(o << 4) + O_HEAD]!
+  }
+  areas(o: Obj): number {
+    return this.oi[(o << 4) + O_AREAS]!
+  }
+  /** Puts `v` on the list of its object's mappings: after `after`, or first. */
+  linkMapping(o: Obj, v: Vma, after: Vma): void {
+    const next = after !== 0 ? this.vmas.nextMapping(after) : this.oi[(o << 4) + O_HEAD]!
+    this.vmas.setPrevMapping(v, after)
+    this.vmas.setNextMapping(v, next)
+    if (next !== 0) this.vmas.setPrevMapping(next, v)
+    if (after !== 0) this.vmas.setNextMapping(after, v)
+    else this.oi[(o << 4) + O_HEAD] = v
+    this.oi[(o << 4) + O_AREAS]!++
+  }
+  unlinkMapping(o: Obj, v: Vma): void {
+    const n = this.vmas.nextMapping(v)
+    const p = this.vmas.prevMapping(v)
+    if (p !== 0) this.vmas.setNextMapping(p, n)
+    else this.oi[(o << 4) + O_HEAD] = n
+    if (n !== 0) this.vmas.setPrevMapping(n, p)
+    this.vmas.setNextMapping(v, 0)
+    this.vmas.setPrevMapping(v, 0)
+    this.oi[(o << 4) + O_AREAS]!--
+  }
+
+  /** An open file with one reference; 0 when the pool is empty. It takes over the caller's reference on `o`. */
+  allocFile(kind: number, o: Obj, mode: number, name: string): File {
+    if (this.fail.hit()) return 0
+    let f = this.fileFree
+    if (f !== 0) this.fileFree = this.fi[(f << 3) + F_NEXT]!
+    else if (this.fileTop < this.max) f = this.fileTop++
+    else return 0
+    this.fi.fill(0, f << 3, (f << 3) + 8)
+    this.fi[f << 3] = 1
+    this.fi[(f << 3) + F_MODE] = mode
+    this.fi[(f << 3) + F_OBJ] = o
+    this.fi[(f << 3) + F_KIND] = kind
+    this.names[f] = name
+    this.liveFiles++
+    return f
+  }
+  freeFile(f: File): void {
+    this.fi[(f << 3) + F_KIND] = 0
+    this.fi[(f << 3) + F_NEXT] = this.fileFree
+    this.fileFree = f
+    this.liveFiles--
+  }
+  fileLimit(): number {
+    return this.fileTop
+  }
+  fileRefs(f: File): number {
+    return this.fi[f << 3]!
+  }
+  addFileRefs(f: File, n: number): number {
+    return (this.fi[(f << 3) + F_REFS]! += n)
+  }
+  mode(f: File): number {
+    return this.fi[(f << 3) + F_MODE]!
+  }
+  obj(f: File): Obj {
+    return this.fi[(f << 3) + F_OBJ]!
+  }
+  /** FILE_*; 0 for a free row. */
+  kind(f: File): number {
+    return this.fi[(f << 3) + F_KIND]!
+  }
+  /** Row of `k.ops` of a device's file. */
+  ops(f: File): number {
+    return this.fi[(f << 3) + F_OPS]!
+  }
+  setOps(f: File, ops: number): void {
+    this.fi[(f << 3) + F_OPS] = ops
+  }
+  /** file->private_data: a number that belongs to the driver. */
+  private(f: File): number {
+    return this.fi[(f << 3) + F_PRIVATE]!
+  }
+  setPrivate(f: File, p: number): void {
+    this.fi[(f << 3) + F_PRIVATE] = p
+  }
+  flags(f: File): number {
+    return this.fi[(f << 3) + F_FLAGS]!
+  }
+  setFlags(f: File, x: number): void {
+    this.fi[(f << 3) + F_FLAGS] = x
+  }
+}

@@ -1,0 +1,169 @@
+/** mprotect: area by area; what was done before an error stays. Floor 6.
+ * @source mm/mprotect.c do_mprotect_pkey, mprotect_fixup (v6.18)
+ */
+import {
+  VM_ACCESS,
+  VM_ACCOUNT,
+  VM_EXEC,
+  VM_GROWSDOWN,
+  VM_HUGETLB,
+  VM_IGNORE_MERGE,
+  VM_LOCKED,
+  VM_NORESERVE,
+  VM_READ,
+  VM_SHARED,
+  VM_WRITE,
+  VMH_SEALED
+} from "../../flags/bits.ts"
+import { EACCES, EINVAL, ENOMEM, EPERM, OK } from "../../flags/Errno.ts"
+import { EXEC, GROWSDOWN, GROWSUP, READ, SEM, WRITE } from "../../flags/ProtFlags.ts"
+import { enoughMemory, mayExpandVm, vmStatAccount } from "../area/account.ts"
+import { mmapUnlock, needMmap, tryMmap, WRITE as WRITE_MODE } from "../area/mmap-lock.ts"
+import { hasHook, needHook } from "../area/ops.ts"
+import { vmaModify } from "../area/vma.ts"
+import { H_MPROTECT, KILLABLE, type Verb } from "../base/stop.ts"
+import { T_MPROTECT } from "../base/trace.ts"
+import {
+  highBits,
+  isZero,
+  lowBits,
+  offsetInPage,
+  pageOf,
+  pagesUp,
+  type Vpn,
+  type Word,
+  WORD_PAGES
+} from "../base/units.ts"
+import type { Kernel } from "../kernel.ts"
+import type { Mm } from "../store/mms.ts"
+import type { Vma } from "../store/vmas.ts"
+import type { FaultStops } from "../page/fault.ts"
+import { changeProtection } from "../page/protect.ts"
+import { populateVma } from "./populate.ts"
+
+const VALID = READ | WRITE | EXEC | SEM
+const MDWE_REFUSE = 1
+
+/** Changes the protection of `[addr, addr + len)`.
+ * @param addr - byte address, page aligned
+ * @param len - bytes, rounded up to pages
+ * @param prot - ProtFlags; GROWSDOWN extends the range down to the start of a stack
+ * @returns OK | EINVAL unaligned, bad bits, GROWSUP, GROWSDOWN where nothing grows | ENOMEM a hole, a limit, too many areas |
+ *   EACCES a right that may not be had | EPERM sealed | errno of the driver's mprotect hook
+ * @partial areas before the one that failed keep their change
+ * @locks takes mmap write
+ */
+export function* mprotect(k: Kernel, task: number, addr: Word, len: Word, prot: Word): Verb<FaultStops> {
+  let bits = lowBits(prot)
+  const grows = bits & (GROWSDOWN | GROWSUP)
+  bits &= ~(GROWSDOWN | GROWSUP)
+  if (grows === (GROWSDOWN | GROWSUP)) return EINVAL
+  let start = pageOf(addr)
+  if (offsetInPage(addr) !== 0) return EINVAL
+  if (isZero(len)) return OK
+  const pages = pagesUp(len)
+  const end = start + pages
+  if (pages === 0 || end >= WORD_PAGES) return ENOMEM
+  if ((bits & ~VALID) !== 0 || highBits(prot) !== 0) return EINVAL
+  const mm = k.tasks.mm(task)
+  if (k.runs.preempt) yield k.runs.point()
+  if (!tryMmap(k, mm, WRITE_MODE)) yield needMmap(k, mm, WRITE_MODE)
+  try {
+    const first = k.maple.find(mm, start)
+    if (first === 0) return ENOMEM
+    if ((grows & GROWSDOWN) !== 0) {
+      if (k.vmas.startOf(first) >= end) return ENOMEM
+      start = k.vmas.startOf(first)
+      if ((k.vmas.flags(first) & VM_GROWSDOWN) === 0) return EINVAL
+    } else {
+      if (k.vmas.startOf(first) > start) return ENOMEM
+      if ((grows & GROWSUP) !== 0) return EINVAL
+    }
+    k.trace.point(T_MPROTECT, mm, start, end - start)
+    return yield* protectAreas(k, mm, first, start, end, bits)
+  } finally {
+    mmapUnlock(k, mm, WRITE_MODE)
+  }
+}
+
+/** As mprotect where protection keys are not in the processor: only key -1 is one.
+ * @returns as `mprotect` | EINVAL any other key
+ */
+export function* pkeyMprotect(
+  k: Kernel,
+  task: number,
+  addr: Word,
+  len: Word,
+  prot: Word,
+  pkey: Word
+): Verb<FaultStops> {
+  const valid = yield* mprotect(k, task, addr, 0, prot)
+  if (valid !== OK || isZero(len)) return valid
+  if (lowBits(pkey) === -1) return yield* mprotect(k, task, addr, len, prot)
+  const pages = pagesUp(len)
+  return pages === 0 || pageOf(addr) + pages >= WORD_PAGES ? ENOMEM : EINVAL
+}
+
+function* protectAreas(k: Kernel, mm: Mm, first: Vma, start: Vpn, end: Vpn, bits: number): Verb<FaultStops> {
+  let prev = k.vmas.startOf(first) < start ? first : k.maple.prev(mm, first)
+  for (let at = start; at < end;) {
+    const v = k.maple.lookup(mm, at)
+    if (v === 0) return ENOMEM
+    const to = Math.min(k.vmas.endOf(v), end)
+    const lo = (k.vmas.flags(v) & ~VM_ACCESS) | accessBits(bits)
+    const refused = mayProtect(k, mm, v, lo)
+    if (refused !== OK) return refused
+    if (hasHook(k, v, H_MPROTECT)) {
+      const r = yield needHook(k, v, H_MPROTECT, at, KILLABLE)
+      if (r < 0) return r
+    }
+    const r = yield* mprotectFixup(k, mm, prev, v, at, to, lo)
+    if (r < 0) return r
+    prev = r
+    at = to
+  }
+  return OK
+}
+
+const accessBits = (prot: number): number =>
+  ((prot & READ) !== 0 ? VM_READ : 0) | ((prot & WRITE) !== 0 ? VM_WRITE : 0) | ((prot & EXEC) !== 0 ? VM_EXEC : 0)
+
+/** A right is had only where its MAY bit is; and nothing becomes executable under MDWE. */
+function mayProtect(k: Kernel, mm: Mm, v: Vma, lo: number): number {
+  if ((lo & ~(lo >> 4) & VM_ACCESS) !== 0) return EACCES
+  if ((k.mms.mdwe(mm) & MDWE_REFUSE) === 0 || (lo & VM_EXEC) === 0) return OK
+  if ((lo & VM_WRITE) !== 0 || (k.vmas.flags(v) & VM_EXEC) === 0) return EACCES
+  return OK
+}
+
+/** Gives `[start, end)` of `v` the flags `lo`. Returns the area that has them: the next one's neighbour below; or an errno. */
+function* mprotectFixup(k: Kernel, mm: Mm, prev: Vma, v: Vma, start: Vpn, end: Vpn, want: number): Verb<FaultStops> {
+  const old = k.vmas.flags(v)
+  const pages = end - start
+  let lo = want
+  if ((k.vmas.flagsHi(v) & VMH_SEALED) !== 0) return EPERM
+  if (lo === old) return v
+  let charged = 0
+  if ((lo & VM_WRITE) !== 0) {
+    if (!mayExpandVm(k, mm, lo, pages) && mayExpandVm(k, mm, old, pages)) return ENOMEM
+    if ((old & (VM_ACCOUNT | VM_WRITE | VM_HUGETLB | VM_SHARED | VM_NORESERVE)) === 0) {
+      charged = pages
+      if (enoughMemory(k, mm, pages) !== OK) return ENOMEM
+      lo |= VM_ACCOUNT
+    }
+  } else if ((old & VM_ACCOUNT) !== 0 && k.vmas.ops(v) === 0 && k.vmas.anon(v) === 0) lo &= ~VM_ACCOUNT
+  const w = yield* vmaModify(k, prev, v, start, end, lo, k.vmas.flagsHi(v))
+  if (w < 0) {
+    k.committed -= charged
+    return w
+  }
+  k.vmas.setFlags(w, lo | (k.vmas.flags(w) & VM_IGNORE_MERGE), k.vmas.flagsHi(w))
+  changeProtection(k, w, start, end)
+  if ((old & VM_ACCOUNT) !== 0 && (lo & VM_ACCOUNT) === 0) k.committed -= pages
+  // locked private pages get their copies now; nobody hears of it if that fails
+  if ((old & (VM_WRITE | VM_SHARED | VM_LOCKED)) === VM_LOCKED && (lo & VM_WRITE) !== 0)
+    yield* populateVma(k, w, start, end)
+  vmStatAccount(k, mm, old, start - end)
+  vmStatAccount(k, mm, lo, pages)
+  return w
+}

@@ -1,0 +1,79 @@
+/** munmap: gather, detach, let readers in, zap, bury. Floor 6.
+ * @source mm/vma.c do_vmi_align_munmap, vms_complete_munmap_vmas (v6.18)
+ */
+import { EINVAL, OK } from "../../flags/Errno.ts"
+import { mmapDowngrade, mmapUnlock, needMmap, READ, tryMmap, WRITE } from "../area/mmap-lock.ts"
+import { type AreaStops, type Gathered, gatherVmas, removeVma, unaccountGathered } from "../area/vma.ts"
+import type { Verb } from "../base/stop.ts"
+import { T_MUNMAP } from "../base/trace.ts"
+import { offsetInPage, pageOf, pagesUp, TASK_PAGES, type Vpn, type Word } from "../base/units.ts"
+import type { Kernel } from "../kernel.ts"
+import type { Mm } from "../store/mms.ts"
+import { invalidateEnd, invalidateStart } from "../page/notifier.ts"
+import { flushRange, putGathered } from "../page/tlb.ts"
+import { freePgtables, ZAP_COWS, zapRange } from "../page/zap.ts"
+
+/** Removes every mapping of `[addr, addr + len)`; holes are fine.
+ * @param addr - byte address, any register value
+ * @param len - bytes, rounded up to pages
+ * @returns OK | EINVAL unaligned, empty, or not user space; a veto of may_split | ENOMEM too many areas | EPERM sealed
+ * @partial on EPERM and ENOMEM the first area may stay split
+ * @locks takes mmap write; downgraded to read while pages go and owners are told
+ * @source mm/mmap.c __vm_munmap (v6.18)
+ */
+export function* munmap(k: Kernel, task: number, addr: Word, len: Word): Verb<AreaStops> {
+  const mm = k.tasks.mm(task)
+  const start = pageOf(addr)
+  const pages = pagesUp(len)
+  if (offsetInPage(addr) !== 0 || start > TASK_PAGES || pageOf(len) > TASK_PAGES - start || pages === 0) return EINVAL
+  if (k.runs.preempt) yield k.runs.point()
+  if (!tryMmap(k, mm, WRITE)) yield needMmap(k, mm, WRITE)
+  let mode = WRITE
+  try {
+    const end = start + pages
+    const g = yield* gatherVmas(k, mm, start, end)
+    if (typeof g === "number") return g
+    if (g.vmas.length === 0) return OK
+    k.trace.point(T_MUNMAP, mm, start, pages)
+    unaccountGathered(k, mm, g)
+    mmapDowngrade(k, mm)
+    mode = READ
+    yield* clearGathered(k, mm, g)
+    for (const v of g.vmas) yield* removeVma(k, v)
+    return OK
+  } finally {
+    mmapUnlock(k, mm, mode)
+  }
+}
+
+/** Clears the pages of detached areas, flushes, puts the frames and frees tables; the areas' owners come after.
+ * With an explorer attached others may run between the steps: until the flush they may still reach the pages, and that is
+ * why the frames are put last.
+ */
+export function* clearGathered(k: Kernel, mm: Mm, g: Gathered): Verb<"PREEMPT", void> {
+  const first = g.vmas[0]
+  if (first === undefined) return
+  const start = k.vmas.startOf(first)
+  const end = k.vmas.endOf(g.vmas[g.vmas.length - 1]!)
+  k.mms.updateHiwaterRss(mm)
+  invalidateStart(k, mm, start, end)
+  let cleared = false
+  for (const v of g.vmas) if (zapRange(k, v, k.vmas.startOf(v), k.vmas.endOf(v), ZAP_COWS)) cleared = true
+  if (k.runs.preempt) yield k.runs.point()
+  if (cleared) {
+    flushRange(k, mm, start, end)
+    if (k.runs.preempt) yield k.runs.point()
+    putGathered(k)
+  }
+  invalidateEnd(k, mm, start, end)
+  freeTables(k, mm, start, end)
+}
+
+/** Frees tables by the bounds of the areas that are there now: others may have moved in meanwhile. */
+function freeTables(k: Kernel, mm: Mm, start: Vpn, end: Vpn): void {
+  k.maple.neighbours(mm, start)
+  const below = k.maple.near[0]!
+  const above = k.maple.near[1]!
+  if (above !== 0 && k.vmas.startOf(above) < end) return // the place is in use again: its tables stay
+  freePgtables(k, mm, start, end, below !== 0 ? k.vmas.endOf(below) : 0, above !== 0 ? k.vmas.startOf(above) : Infinity)
+}

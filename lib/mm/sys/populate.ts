@@ -1,0 +1,55 @@
+/** Population: faults on the kernel's behalf after mmap, brk, mlock; errors end it quietly. Floor 6.
+ * @source mm/gup.c __mm_populate, populate_vma_page_range (v6.18)
+ */
+import { VM_ACCESS, VM_IO, VM_LOCKONFAULT, VM_PFNMAP, VM_SHARED, VM_WRITE } from "../../flags/bits.ts"
+import { ENOMEM, OK } from "../../flags/Errno.ts"
+import { FAULT_OK, READ as READING, WRITE as WRITING } from "../../flags/FaultFlags.ts"
+import { WRITE } from "../../flags/PteFlags.ts"
+import { mmapUnlock, needMmap, READ, tryMmap } from "../area/mmap-lock.ts"
+import type { Verb } from "../base/stop.ts"
+import type { Vpn } from "../base/units.ts"
+import type { Kernel } from "../kernel.ts"
+import { type FaultStops, resolve } from "../page/fault.ts"
+import { bitsAt } from "../page/walk.ts"
+import type { Mm } from "../store/mms.ts"
+
+/** Faults in pages `[start, end)` as far as they are mapped: private writable ones by a write, the others by a read.
+ * @returns OK | ENOMEM a hole, or a page that cannot be had; the pages before it are there
+ * @locks takes mmap read, area by area
+ */
+export function* mmPopulate(k: Kernel, mm: Mm, start: Vpn, end: Vpn): Verb<FaultStops> {
+  for (let at: number = start; at < end;) {
+    if (!tryMmap(k, mm, READ)) yield needMmap(k, mm, READ)
+    try {
+      const v = k.maple.find(mm, at)
+      if (v === 0 || k.vmas.startOf(v) >= end) return OK
+      const from = Math.max(at, k.vmas.startOf(v))
+      const to = Math.min(end, k.vmas.endOf(v))
+      const r = yield* populateVma(k, v, from, to)
+      if (r < 0) return r
+      at = to
+    } finally {
+      mmapUnlock(k, mm, READ)
+    }
+  }
+  return OK
+}
+
+/** Faults in pages `[from, to)` of `v`: nothing for VM_LOCKONFAULT; an area nobody may access has none to give.
+ * @returns OK | ENOMEM
+ * @locks mmap read or write
+ */
+export function* populateVma(k: Kernel, v: number, from: Vpn, to: Vpn): Verb<"NEED_HOOK" | "NEED_PAGE" | "PREEMPT"> {
+  const lo = k.vmas.flags(v)
+  if ((lo & VM_LOCKONFAULT) !== 0) return OK
+  const write = (lo & (VM_WRITE | VM_SHARED)) === VM_WRITE
+  if ((lo & (VM_IO | VM_PFNMAP)) !== 0 || (lo & VM_ACCESS) === 0) return ENOMEM
+  const pgd = k.vmas.mmOf(v)
+  for (let p: number = from; p < to; p++) {
+    const bits = bitsAt(k, pgd, p)
+    if (bits !== 0 && (!write || (bits & WRITE) !== 0)) continue
+    const code = yield* resolve(k, v, p, write ? WRITING : READING)
+    if (code !== FAULT_OK) return ENOMEM
+  }
+  return OK
+}

@@ -1,0 +1,232 @@
+/** Processes: begin, fork, end. Floor 6.
+ * @source kernel/fork.c dup_mm; mm/mmap.c dup_mmap, exit_mmap (v6.18)
+ */
+import { VM_ACCOUNT, VM_DONTCOPY, VM_LOCKED_MASK, VM_WIPEONFORK } from "../../flags/bits.ts"
+import { EAGAIN, ENOMEM, OK } from "../../flags/Errno.ts"
+import { enoughMemory, vmStatAccount } from "../area/account.ts"
+import { mmAlloc, mmdrop, mmRelease } from "../area/mm.ts"
+import { mmapUnlock, needMmap, tryMmap, WRITE } from "../area/mmap-lock.ts"
+import { fget, fput } from "../area/object.ts"
+import { openVma } from "../area/ops.ts"
+import { detachVma, insertVma, removeVma } from "../area/vma.ts"
+import { tryStartWrite, vmaStartWrite } from "../area/vma-lock.ts"
+import { vmBugOn } from "../base/debug.ts"
+import type { Verb } from "../base/stop.ts"
+import { T_EXIT, T_FORK } from "../base/trace.ts"
+import { TASK_PAGES } from "../base/units.ts"
+import type { Kernel } from "../kernel.ts"
+import { copyPageRange } from "../page/copy.ts"
+import { flushMm, flushRange, putGathered } from "../page/tlb.ts"
+import { freePgtables, ZAP_COWS, zapRange } from "../page/zap.ts"
+import {
+  BRK,
+  END_CODE,
+  END_DATA,
+  MMAP_BASE,
+  type Mm,
+  START_BRK,
+  START_CODE,
+  START_DATA,
+  START_STACK
+} from "../store/mms.ts"
+import { MAX_FDS, type Task, TASK_DEAD } from "../store/tasks.ts"
+import type { Vma } from "../store/vmas.ts"
+
+const INHERITED = [START_BRK, BRK, START_STACK, START_DATA, END_DATA, START_CODE, END_CODE, MMAP_BASE] as const
+
+/** A process with an empty address space, all capabilities and no limits.
+ * @returns task row | EAGAIN no row | ENOMEM no address space
+ */
+export function spawn(k: Kernel, name: string): Task {
+  const t = k.tasks.alloc(0, name)
+  if (t === 0) return EAGAIN
+  const mm = mmAlloc(k, t)
+  if (mm === 0) {
+    k.tasks.free(t)
+    return ENOMEM
+  }
+  k.tasks.setMm(t, mm)
+  return t
+}
+
+/** A child with a copy of everything: areas, pages shared until written, descriptors, limits.
+ * @returns the child's task row | EAGAIN no row | ENOMEM | errno of an open hook; then there is no child
+ * @locks takes the parent's mmap write, and the child's inside it; every area of the parent is write-locked
+ * @source mm/mmap.c dup_mmap (v6.18)
+ */
+export function* fork(k: Kernel, task: Task, name: string): Verb<"NEED_LOCK" | "NEED_HOOK" | "PREEMPT"> {
+  const mm = k.tasks.mm(task)
+  if (k.runs.preempt) yield k.runs.point()
+  if (!tryMmap(k, mm, WRITE)) yield needMmap(k, mm, WRITE)
+  try {
+    const t = k.tasks.alloc(task, name)
+    if (t === 0) return EAGAIN
+    const child = mmAlloc(k, t)
+    if (child === 0) {
+      k.tasks.free(t)
+      return ENOMEM
+    }
+    const r = yield* dupMm(k, mm, child)
+    if (r !== OK) {
+      k.tasks.free(t)
+      return r
+    }
+    k.tasks.setMm(t, child)
+    for (let fd = 0; fd < MAX_FDS; fd++) {
+      const f = k.tasks.file(task, fd)
+      fget(k, f)
+      k.tasks.setFile(t, fd, f)
+    }
+    k.trace.point(T_FORK, mm, t, child)
+    return t
+  } finally {
+    mmapUnlock(k, mm, WRITE)
+  }
+}
+
+/** Fills the fresh mm `child` with what `mm` has. Not killable from here on: what fails is undone with hooks. */
+function* dupMm(k: Kernel, mm: Mm, child: Mm): Verb<"NEED_LOCK" | "NEED_HOOK" | "PREEMPT"> {
+  k.runs.setChild(child, true)
+  if (!tryMmap(k, child, WRITE)) vmBugOn("the lock of a child nobody knows is taken")
+  try {
+    for (const f of INHERITED) k.mms.setStat(child, f, k.mms.stat(mm, f))
+    k.mms.setDefFlags(child, k.mms.defFlags(mm) & ~VM_LOCKED_MASK)
+    k.mms.setMdwe(child, k.mms.mdwe(mm))
+    const r = yield* dupAreas(k, mm, child)
+    if (k.mms.rssTotal(child) !== 0) flushMm(k, mm)
+    if (r === OK) return OK
+    for (const v of takeAll(k, child)) yield* removeVma(k, v)
+    k.mms.addUsers(child, -1)
+    mmRelease(k, child)
+    return r
+  } finally {
+    mmapUnlock(k, child, WRITE)
+    k.runs.setChild(child, false)
+    if (k.mms.users(child) === 0) mmdrop(k, child)
+  }
+}
+
+function* dupAreas(k: Kernel, mm: Mm, child: Mm): Verb<"NEED_LOCK" | "NEED_HOOK" | "PREEMPT"> {
+  for (let v = k.maple.find(mm, 0); v !== 0; v = k.maple.next(mm, v)) {
+    if (!tryStartWrite(k, v)) yield* vmaStartWrite(k, v)
+    if ((k.vmas.flags(v) & VM_DONTCOPY) !== 0) continue
+    const r = yield* dupArea(k, v, child)
+    if (r !== OK) return r
+    if (k.runs.preempt) yield k.runs.point()
+  }
+  return OK
+}
+
+function* dupArea(k: Kernel, v: Vma, child: Mm): Verb<"NEED_HOOK"> {
+  const lo = k.vmas.flags(v)
+  const charge = (lo & VM_ACCOUNT) !== 0 ? k.vmas.pages(v) : 0
+  if (charge !== 0 && enoughMemory(k, k.vmas.mmOf(v), charge) !== OK) return ENOMEM
+  const w = k.vmas.dup(v)
+  const wipe = (lo & VM_WIPEONFORK) !== 0
+  if (w === 0 || !k.maple.reserve(1) || (!wipe && !k.anon.fork(w, v))) {
+    if (w !== 0) k.vmas.free(w)
+    k.committed -= charge
+    return ENOMEM
+  }
+  k.vmas.setMm(w, child)
+  k.vmas.setFlags(w, lo & ~VM_LOCKED_MASK, k.vmas.flagsHi(v))
+  fget(k, k.vmas.file(w))
+  const opened = yield* openVma(k, w)
+  if (opened < 0) {
+    k.anon.unlinkAll(w)
+    fput(k, k.vmas.file(w))
+    k.vmas.free(w)
+    k.committed -= charge
+    return opened
+  }
+  insertVma(k, w, v)
+  vmStatAccount(k, child, lo, k.vmas.pages(w))
+  return wipe ? OK : copyPageRange(k, v, w)
+}
+
+/** Ends a process: its address space, if it was the last user, then its descriptors.
+ * @returns OK
+ * @locks takes what tearing down takes; not killable
+ */
+export function* exit(k: Kernel, task: Task): Verb<"NEED_HOOK"> {
+  const mm = k.tasks.mm(task)
+  if (mm === 0) return OK
+  k.tasks.setMm(task, 0)
+  k.tasks.setState(task, TASK_DEAD)
+  yield* mmput(k, mm)
+  for (let fd = 0; fd < MAX_FDS; fd++) {
+    const f = k.tasks.file(task, fd)
+    if (f === 0) continue
+    k.tasks.setFile(task, fd, 0)
+    fput(k, f)
+  }
+  return OK
+}
+
+/** The row of a dead process may be used again. */
+export function reap(k: Kernel, task: Task): void {
+  if (k.tasks.state(task) !== TASK_DEAD) vmBugOn(`task ${task} is reaped while it lives`)
+  k.tasks.free(task)
+}
+
+/** One user fewer; the last one tears the address space down, here and now.
+ * @locks none held
+ * @source kernel/fork.c mmput (v6.18)
+ */
+export function* mmput(k: Kernel, mm: Mm): Verb<"NEED_HOOK"> {
+  if (k.mms.addUsers(mm, -1) > 0) return OK
+  yield* exitMmap(k, mm)
+  mmdrop(k, mm)
+  return OK
+}
+
+/** As `mmput`, but the teardown is somebody else's: it lies in `k.deferredMmput` until it is drained.
+ * @source kernel/fork.c mmput_async (v6.18)
+ */
+export function mmputAsync(k: Kernel, mm: Mm): void {
+  if (k.mms.addUsers(mm, -1) === 0) k.deferredMmput.push(mm)
+}
+
+/** Tears down what `mmputAsync` left. */
+export function* drainMmput(k: Kernel): Verb<"NEED_HOOK"> {
+  for (let mm = k.deferredMmput.shift(); mm !== undefined; mm = k.deferredMmput.shift()) {
+    yield* exitMmap(k, mm)
+    mmdrop(k, mm)
+  }
+  return OK
+}
+
+/** No user is left, so nobody can hold or want the lock. Pages go first, under the read lock; then, under the write lock,
+ * tables, areas and their owners' close.
+ * @source mm/mmap.c exit_mmap (v6.18)
+ */
+function* exitMmap(k: Kernel, mm: Mm): Verb<"NEED_HOOK", void> {
+  if (!tryMmap(k, mm, WRITE)) vmBugOn(`mm ${mm} has no users, and its lock is held`)
+  try {
+    k.trace.point(T_EXIT, mm, 0, 0)
+    k.mms.updateHiwaterRss(mm)
+    for (const v of takeAll(k, mm)) yield* removeVma(k, v)
+  } finally {
+    mmapUnlock(k, mm, WRITE)
+  }
+  mmRelease(k, mm)
+}
+
+/** Zaps and detaches every area of `mm`, and frees its page tables. */
+function takeAll(k: Kernel, mm: Mm): Vma[] {
+  const areas: Vma[] = []
+  let cleared = false
+  for (let v = k.maple.find(mm, 0); v !== 0; v = k.maple.next(mm, v)) {
+    areas.push(v)
+    if (zapRange(k, v, k.vmas.startOf(v), k.vmas.endOf(v), ZAP_COWS)) cleared = true
+  }
+  if (cleared) flushRange(k, mm, 0, TASK_PAGES)
+  putGathered(k)
+  freePgtables(k, mm, 0, TASK_PAGES, 0, Infinity)
+  for (const v of areas) {
+    if ((k.vmas.flags(v) & VM_ACCOUNT) !== 0) k.committed -= k.vmas.pages(v)
+    vmStatAccount(k, mm, k.vmas.flags(v), k.vmas.startOf(v) - k.vmas.endOf(v))
+    detachVma(k, v)
+  }
+  return areas
+}
