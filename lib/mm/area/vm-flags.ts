@@ -1,7 +1,7 @@
 /** Flag words of areas, changed as drivers may: under construction, or write-locked. Floor 3.
  * @source include/linux/mm.h vm_flags_mod, vm_flags_set; rust/kernel/mm/virt.rs VmaNew::update_flags (v6.18)
  */
-import { VM_EXEC, VM_MIXEDMAP, VM_PFNMAP, VM_READ, VM_WRITE } from "../../flags/bits.ts"
+import { type VM_EXEC, VM_MIXEDMAP, VM_PFNMAP, type VM_READ, type VM_WRITE } from "../../flags/bits.ts"
 import { EINVAL, type Errno, OK } from "../../flags/Errno.ts"
 import { vmBugOn } from "../base/debug.ts"
 import type { Kernel } from "../kernel.ts"

@@ -21,7 +21,7 @@ const MIN = B >> 2
 /** Nodes that one insert may need: a split on each level, and a new root. */
 const RESERVE = 12
 
-/** The trees of one world: find, insert, erase, move borders. `maple.ts` adds the searches for gaps. */
+/** The trees of one world: find, insert, erase, move borders. `maple.ts` adds neighbours, and the searches for gaps. */
 export class MapleTree {
   protected readonly key: Float64Array
   protected readonly gap: Float64Array
@@ -186,53 +186,6 @@ export class MapleTree {
   protected atPath(): Vma {
     return this.kid[(this.pNode[0]! << SHIFT) + this.pSlot[0]!]!
   }
-  /** The area just below v; 0 if none. */
-  prev(mm: number, v: Vma): Vma {
-    this.descend(mm, this.vmas.start[v]!)
-    return this.pathPrev(mm) ? this.atPath() : 0
-  }
-  /** The area just above v; 0 if none. */
-  next(mm: number, v: Vma): Vma {
-    return this.find(mm, this.vmas.end[v]!)
-  }
-  /** The last area that ends at or below vpn; 0 if none. */
-  below(mm: number, vpn: Vpn): Vma {
-    this.descend(mm, vpn)
-    const i = this.pSlot[0]!
-    if (i > 0) return this.kid[(this.pNode[0]! << SHIFT) + i - 1]!
-    return this.pathPrev(mm) ? this.atPath() : 0
-  }
-  /** One descent for both neighbours of a free place: near[0] below, near[1] the first that ends above vpn. */
-  neighbours(mm: number, vpn: Vpn): void {
-    this.descend(mm, vpn)
-    const n = this.pNode[0]!
-    const i = this.pSlot[0]!
-    this.near[1] = i < this.cnt[n]! ? this.kid[(n << SHIFT) + i]! : 0
-    if (i > 0) this.near[0] = this.kid[(n << SHIFT) + i - 1]!
-    else this.near[0] = this.pathPrev(mm) ? this.atPath() : 0
-  }
-  /** One descent for three: near[1] and the result are the first area ending above vpn, near[0] and near[2] its neighbours. */
-  around(mm: number, vpn: Vpn): Vma {
-    this.descend(mm, vpn)
-    const n = this.pNode[0]!
-    const i = this.pSlot[0]!
-    const at = (n << SHIFT) + i
-    const c = this.cnt[n]!
-    if (i === c) {
-      this.near.fill(0)
-      return 0
-    }
-    const v = this.kid[at]!
-    this.near[1] = v
-    this.near[2] = i + 1 < c ? this.kid[at + 1]! : this.find(mm, this.key[at]!)
-    if (i > 0) this.near[0] = this.kid[at - 1]!
-    else {
-      this.descend(mm, this.vmas.start[v]!)
-      this.near[0] = this.pathPrev(mm) ? this.atPath() : 0
-    }
-    return v
-  }
-
   protected maxGap(n: number): number {
     let m = 0
     for (let i = n << SHIFT, e = i + this.cnt[n]!; i < e; i++) if (this.gap[i]! > m) m = this.gap[i]!
@@ -243,7 +196,7 @@ export class MapleTree {
     for (let h = from, t = this.height[mm]!; h < t; h++) {
       const n = this.pNode[h]!
       const at = (this.pNode[h + 1]! << SHIFT) + this.pSlot[h + 1]!
-      const k = this.key[(n << SHIFT) + this.cnt[n] - 1]!
+      const k = this.key[(n << SHIFT) + this.cnt[n]! - 1]!
       const g = this.maxGap(n)
       if (this.key[at] === k && this.gap[at] === g) return
       this.key[at] = k
@@ -398,8 +351,9 @@ export class MapleTree {
     } else if (i + 1 < this.cnt[p]! && this.cnt[this.kid[pb + i + 1]!]! + c <= B - MIN) {
       const r = this.kid[pb + i + 1]!
       this.move(r, 0, n, c, this.cnt[r]!)
-      this.cnt[n] = c + this.cnt[r]!
-      this.key[pb + i] = this.key[(n << SHIFT) + this.cnt[n] - 1]!
+      const n2 = c + this.cnt[r]!
+      this.cnt[n] = n2
+      this.key[pb + i] = this.key[(n << SHIFT) + n2 - 1]!
       this.gap[pb + i] = this.maxGap(n)
       this.freeNode(r)
       this.pSlot[h + 1] = i + 1

@@ -5,6 +5,53 @@ import type { Vma } from "./vmas.ts"
 
 /** The area trees of one world. */
 export class Maple extends MapleTree {
+  /** The area just below v; 0 if none. */
+  prev(mm: number, v: Vma): Vma {
+    this.descend(mm, this.vmas.start[v]!)
+    return this.pathPrev(mm) ? this.atPath() : 0
+  }
+  /** The area just above v; 0 if none. */
+  next(mm: number, v: Vma): Vma {
+    return this.find(mm, this.vmas.end[v]!)
+  }
+  /** The last area that ends at or below vpn; 0 if none. */
+  below(mm: number, vpn: Vpn): Vma {
+    this.descend(mm, vpn)
+    const i = this.pSlot[0]!
+    if (i > 0) return this.kid[(this.pNode[0]! << SHIFT) + i - 1]!
+    return this.pathPrev(mm) ? this.atPath() : 0
+  }
+  /** One descent for both neighbours of a free place: near[0] below, near[1] the first that ends above vpn. */
+  neighbours(mm: number, vpn: Vpn): void {
+    this.descend(mm, vpn)
+    const n = this.pNode[0]!
+    const i = this.pSlot[0]!
+    this.near[1] = i < this.cnt[n]! ? this.kid[(n << SHIFT) + i]! : 0
+    if (i > 0) this.near[0] = this.kid[(n << SHIFT) + i - 1]!
+    else this.near[0] = this.pathPrev(mm) ? this.atPath() : 0
+  }
+  /** One descent for three: near[1] and the result are the first area ending above vpn, near[0] and near[2] its neighbours. */
+  around(mm: number, vpn: Vpn): Vma {
+    this.descend(mm, vpn)
+    const n = this.pNode[0]!
+    const i = this.pSlot[0]!
+    const at = (n << SHIFT) + i
+    const c = this.cnt[n]!
+    if (i === c) {
+      this.near.fill(0)
+      return 0
+    }
+    const v = this.kid[at]!
+    this.near[1] = v
+    this.near[2] = i + 1 < c ? this.kid[at + 1]! : this.find(mm, this.key[at]!)
+    if (i > 0) this.near[0] = this.kid[at - 1]!
+    else {
+      this.descend(mm, this.vmas.start[v]!)
+      this.near[0] = this.pathPrev(mm) ? this.atPath() : 0
+    }
+    return v
+  }
+
   /** Highest start of `len` free pages inside `[low, high)`; -1 if none. */
   gapDown(mm: number, len: number, low: Vpn, high: Vpn): number {
     if (high - low < len) return -1
