@@ -126,7 +126,7 @@ export function writeObject(k: Kernel, o: Obj, offset: number, data: Uint8Array)
     if (p < 0) break
     const n = Math.min(4096 - (at % 4096), data.length - done)
     k.frames.bytes.set(data.subarray(done, done + n), p * 4096 + (at % 4096))
-    k.frames.setFlag(p, F_DIRTY)
+    k.frames.setFlag(p, F_DIRTY | F_UPTODATE)
     done += n
     if (offset + done > k.files.size[o]!) k.files.size[o] = offset + done
   }
@@ -152,7 +152,7 @@ export function readObject(k: Kernel, o: Obj, offset: number, into: Uint8Array):
 
 function pageForIo(k: Kernel, o: Obj, i: number): number {
   const p = k.xarray.load(o, i)
-  if (p !== 0 && k.frames.has(p, F_UPTODATE)) return p
+  if (p !== 0 && (k.files.isShmem(o) || k.frames.has(p, F_UPTODATE))) return p
   if (k.files.isShmem(o)) return shmemAddPage(k, o, i)
   const r = readNow(k, o, i)
   return r < 0 ? r : k.xarray.load(o, i)

@@ -32,7 +32,9 @@ export const shmemOps: Ops = {
 export function shmemGetPage(k: Kernel, o: Obj, i: PgOff): number {
   if (i * 4096 >= k.files.size[o]!) return T_SIGBUS
   const p = k.xarray.load(o, i)
-  return p !== 0 ? p : shmemAddPage(k, o, i)
+  if (p === 0) return shmemAddPage(k, o, i)
+  k.frames.setFlag(p, F_UPTODATE) // one that fallocate left: zeroes until now
+  return p
 }
 
 /** A page of zeroes in the hole `i`, whatever the size says. */

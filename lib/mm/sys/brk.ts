@@ -65,7 +65,7 @@ export function* brk(k: Kernel, task: number, addr: Word): Verb<FaultStops> {
   } finally {
     mmapUnlock(k, mm, mode)
   }
-  if (fill) yield* mmPopulate(k, mm, oldPage, newPage)
+  if (fill) yield* mmPopulate(k, mm, oldPage, newPage, false)
   return to
 }
 

@@ -153,7 +153,7 @@ export function* mmap(
     if (r < 0) return r
     k.trace.point(T_MMAP, mm, q.start, pages)
     if ((q.lo & VM_LOCKED) !== 0 || (fl & (MAP.POPULATE | MAP.NONBLOCK)) === MAP.POPULATE)
-      yield* mmPopulate(k, mm, q.start, q.start + pages)
+      yield* mmPopulate(k, mm, q.start, q.start + pages, false)
     return addrOf(q.start)
   } finally {
     fput(k, file)

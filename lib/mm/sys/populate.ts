@@ -2,8 +2,8 @@
  * @source mm/gup.c __mm_populate, populate_vma_page_range (v6.18)
  */
 import { VM_ACCESS, VM_IO, VM_LOCKONFAULT, VM_PFNMAP, VM_SHARED, VM_WRITE } from "../../flags/bits.ts"
-import { ENOMEM, OK } from "../../flags/Errno.ts"
-import { FAULT_OK, READ as READING, WRITE as WRITING } from "../../flags/FaultFlags.ts"
+import { EFAULT, ENOMEM, OK } from "../../flags/Errno.ts"
+import { FAULT_OK, FAULT_OOM, READ as READING, WRITE as WRITING } from "../../flags/FaultFlags.ts"
 import { WRITE } from "../../flags/PteFlags.ts"
 import { mmapUnlock, needMmap, READ, tryMmap } from "../area/mmap-lock.ts"
 import type { Verb } from "../base/stop.ts"
@@ -14,10 +14,12 @@ import { bitsAt } from "../page/walk.ts"
 import type { Mm } from "../store/mms.ts"
 
 /** Faults in pages `[start, end)` as far as they are mapped: private writable ones by a write, the others by a read.
- * @returns OK | ENOMEM a hole, or a page that cannot be had; the pages before it are there
+ * I/O and PFN maps are passed over.
+ * @param strict - the first page that cannot be had ends it; else it goes on with the next area, and nobody hears of it
+ * @returns OK | EFAULT a page that cannot be had | ENOMEM out of memory; the pages before it are there
  * @locks takes mmap read, area by area
  */
-export function* mmPopulate(k: Kernel, mm: Mm, start: Vpn, end: Vpn): Verb<FaultStops> {
+export function* mmPopulate(k: Kernel, mm: Mm, start: Vpn, end: Vpn, strict: boolean): Verb<FaultStops> {
   for (let at: number = start; at < end;) {
     if (!tryMmap(k, mm, READ)) yield needMmap(k, mm, READ)
     try {
@@ -25,9 +27,10 @@ export function* mmPopulate(k: Kernel, mm: Mm, start: Vpn, end: Vpn): Verb<Fault
       if (v === 0 || k.vmas.startOf(v) >= end) return OK
       const from = Math.max(at, k.vmas.startOf(v))
       const to = Math.min(end, k.vmas.endOf(v))
-      const r = yield* populateVma(k, v, from, to)
-      if (r < 0) return r
       at = to
+      if ((k.vmas.flags(v) & (VM_IO | VM_PFNMAP)) !== 0) continue
+      const r = yield* populateVma(k, v, from, to)
+      if (r < 0 && strict) return r
     } finally {
       mmapUnlock(k, mm, READ)
     }
@@ -36,20 +39,20 @@ export function* mmPopulate(k: Kernel, mm: Mm, start: Vpn, end: Vpn): Verb<Fault
 }
 
 /** Faults in pages `[from, to)` of `v`: nothing for VM_LOCKONFAULT; an area nobody may access has none to give.
- * @returns OK | ENOMEM
+ * @returns OK | EFAULT | ENOMEM
  * @locks mmap read or write
  */
 export function* populateVma(k: Kernel, v: number, from: Vpn, to: Vpn): Verb<"NEED_HOOK" | "NEED_PAGE" | "PREEMPT"> {
   const lo = k.vmas.flags(v)
   if ((lo & VM_LOCKONFAULT) !== 0) return OK
   const write = (lo & (VM_WRITE | VM_SHARED)) === VM_WRITE
-  if ((lo & (VM_IO | VM_PFNMAP)) !== 0 || (lo & VM_ACCESS) === 0) return ENOMEM
+  if ((lo & (VM_IO | VM_PFNMAP)) !== 0 || (lo & VM_ACCESS) === 0) return EFAULT
   const pgd = k.vmas.mmOf(v)
   for (let p: number = from; p < to; p++) {
     const bits = bitsAt(k, pgd, p)
     if (bits !== 0 && (!write || (bits & WRITE) !== 0)) continue
     const code = yield* resolve(k, v, p, write ? WRITING : READING)
-    if (code !== FAULT_OK) return ENOMEM
+    if (code !== FAULT_OK) return code === FAULT_OOM ? ENOMEM : EFAULT
   }
   return OK
 }

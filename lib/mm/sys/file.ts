@@ -1,0 +1,223 @@
+/** System calls on files, as far as they change what is mapped: read, write, truncate, punch, seal. Floor 6.
+ * @source mm/shmem.c shmem_file_write_iter, shmem_fallocate, shmem_setattr; mm/memfd.c memfd_add_seals (v6.18)
+ */
+import {
+  EBADF,
+  EBUSY,
+  EFAULT,
+  EFBIG,
+  EINVAL,
+  EISDIR,
+  ENODEV,
+  ENOSPC,
+  EOPNOTSUPP,
+  EPERM,
+  ESPIPE,
+  OK
+} from "../../flags/Errno.ts"
+import { T_OOM } from "../area/object.ts"
+import type { Verb } from "../base/stop.ts"
+import { lowBits, registerOf, type Word } from "../base/units.ts"
+import type { Kernel } from "../kernel.ts"
+import { readObject, writeObject } from "../object/file.ts"
+import {
+  F_SEAL_EXEC,
+  F_SEAL_FUTURE_WRITE,
+  F_SEAL_GROW,
+  F_SEAL_SEAL,
+  F_SEAL_SHRINK,
+  F_SEAL_WRITE,
+  shmemAddPage
+} from "../object/shmem.ts"
+import { punchHole, truncateObject } from "../object/truncate.ts"
+import type { FaultStops } from "../page/fault.ts"
+import {
+  FILE_DEVICE,
+  FILE_DIR,
+  FILE_PIPE,
+  FILE_REGULAR,
+  FILE_SHMEM,
+  FILE_ZERO,
+  FMODE_READ,
+  FMODE_WRITE
+} from "../store/files.ts"
+import { F_DIRTY, F_UPTODATE } from "../store/frames.ts"
+import { MAX_INDEX } from "../store/xarray.ts"
+import { copyFromUser, copyToUser } from "./usercopy.ts"
+
+const FALLOC_KEEP_SIZE = 1
+const FALLOC_PUNCH_HOLE = 2
+const ALL_SEALS = 0x3f
+/** MAX_RW_COUNT: more is not moved by one call. */
+const MAX_RW = 0x7fff_f000
+const signed = (x: Word): bigint => BigInt.asIntN(64, registerOf(x))
+
+/** Open file of a descriptor that is to be read or written at an offset; or the errno. */
+function seekable(k: Kernel, task: number, fd: Word, mode: number, off: Word): number {
+  const f = k.tasks.file(task, lowBits(fd))
+  if (signed(off) < 0n) return EINVAL
+  if (f === 0) return EBADF
+  if (k.files.kind(f) === FILE_PIPE) return ESPIPE
+  if ((k.files.mode(f) & mode) === 0) return EBADF
+  return k.files.kind(f) === FILE_DIR ? EISDIR : f
+}
+
+/** Reads into `into` from byte `off` of an open file.
+ * @returns bytes read, 0 at the end | EINVAL negative offset | EBADF | ESPIPE | EISDIR
+ */
+export function pread(k: Kernel, task: number, fd: Word, into: Uint8Array, off: Word): number {
+  const f = seekable(k, task, fd, FMODE_READ, off)
+  if (f < 0) return f
+  const kind = k.files.kind(f)
+  if (kind === FILE_ZERO) {
+    into.fill(0)
+    return into.length
+  }
+  return kind === FILE_DEVICE ? EINVAL : readObject(k, k.files.obj(f), Number(signed(off)), into)
+}
+
+/** Writes `data` at byte `off` of an open file.
+ * @returns bytes written, fewer at a seal against growth | EINVAL | EBADF | ESPIPE | EPERM sealed | EFBIG | ENOSPC
+ */
+export function pwrite(k: Kernel, task: number, fd: Word, data: Uint8Array, off: Word): number {
+  const f = seekable(k, task, fd, FMODE_WRITE, off)
+  if (f < 0) return f
+  const kind = k.files.kind(f)
+  if (kind === FILE_ZERO) return data.length
+  if (kind === FILE_DEVICE) return EINVAL
+  if (data.length === 0) return 0
+  const o = k.files.obj(f)
+  const at = Number(signed(off))
+  const n = writable(k, o, at, data.length)
+  if (n <= 0) return n
+  const done = writeObject(k, o, at, data.subarray(0, n))
+  return done === 0 ? ENOSPC : done
+}
+
+/** How many of `n` bytes at `at` the seals let through; or EPERM. */
+function writable(k: Kernel, o: number, at: number, n: number): number {
+  const seals = k.files.seals(o)
+  if ((seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) !== 0) return EPERM
+  if (at >= MAX_INDEX * 4096) return EFBIG
+  const size = k.files.size[o]!
+  if ((seals & F_SEAL_GROW) === 0 || at + n <= size) return n
+  return at >= size ? EPERM : size - at
+}
+
+/** pread into the caller's own memory: short where that ends.
+ * @returns bytes read | EFAULT none could be stored | as `pread`
+ */
+export function* preadUser(k: Kernel, task: number, fd: Word, addr: Word, len: Word, off: Word): Verb<FaultStops> {
+  const f = seekable(k, task, fd, FMODE_READ, off)
+  if (f < 0) return f
+  const o = k.files.obj(f)
+  const left = k.files.kind(f) === FILE_ZERO ? MAX_RW : Math.max(0, k.files.size[o]! - Number(signed(off)))
+  const bytes = new Uint8Array(Math.min(Number(registerOf(len)), MAX_RW, left))
+  const n = pread(k, task, fd, bytes, off)
+  if (n <= 0) return n
+  const missed = yield* copyToUser(k, k.tasks.mm(task), addr, bytes.subarray(0, n))
+  return missed === n ? EFAULT : n - missed
+}
+
+/** pwrite from the caller's own memory: short where that ends.
+ * @returns bytes written | EFAULT none could be read | as `pwrite`
+ */
+export function* pwriteUser(k: Kernel, task: number, fd: Word, addr: Word, len: Word, off: Word): Verb<FaultStops> {
+  const f = seekable(k, task, fd, FMODE_WRITE, off)
+  if (f < 0) return f
+  const want = Math.min(Number(registerOf(len)), MAX_RW)
+  if (want === 0) return 0
+  const n = writable(k, k.files.obj(f), Number(signed(off)), want)
+  if (n < 0) return n
+  const bytes = new Uint8Array(n)
+  const missed = yield* copyFromUser(k, k.tasks.mm(task), addr, bytes)
+  if (missed === n) return EFAULT
+  return pwrite(k, task, fd, bytes.subarray(0, n - missed), off)
+}
+
+/** Sets the size of an open file.
+ * @returns OK | EINVAL negative, not writable, nothing with a size | EBADF | EPERM sealed | EFBIG
+ */
+export function ftruncate(k: Kernel, task: number, fd: Word, size: Word): number {
+  if (signed(size) < 0n) return EINVAL
+  const f = k.tasks.file(task, lowBits(fd))
+  if (f === 0) return EBADF
+  const kind = k.files.kind(f)
+  if ((k.files.mode(f) & FMODE_WRITE) === 0 || (kind !== FILE_REGULAR && kind !== FILE_SHMEM)) return EINVAL
+  const o = k.files.obj(f)
+  const to = Number(signed(size))
+  const seals = k.files.seals(o)
+  if (to < k.files.size[o]! && (seals & F_SEAL_SHRINK) !== 0) return EPERM
+  if (to > k.files.size[o]! && (seals & F_SEAL_GROW) !== 0) return EPERM
+  if (to > MAX_INDEX * 4096) return EFBIG
+  truncateObject(k, o, to)
+  return OK
+}
+
+/** Allocates or punches out bytes `[off, off + len)` of an open file.
+ * @returns OK | EINVAL | EBADF | ESPIPE | ENODEV | EOPNOTSUPP modes that shared memory does not have | EPERM sealed | ENOSPC | EFBIG
+ */
+export function fallocate(k: Kernel, task: number, fd: Word, mode: Word, off: Word, len: Word): number {
+  const f = k.tasks.file(task, lowBits(fd))
+  if (f === 0) return EBADF
+  const m = lowBits(mode)
+  if (signed(off) < 0n || signed(len) <= 0n) return EINVAL
+  if ((m & ~(FALLOC_KEEP_SIZE | FALLOC_PUNCH_HOLE | 0x78)) !== 0) return EOPNOTSUPP
+  if ((m & FALLOC_PUNCH_HOLE) !== 0 && (m & FALLOC_KEEP_SIZE) === 0) return EOPNOTSUPP
+  if ((k.files.mode(f) & FMODE_WRITE) === 0) return EBADF
+  const kind = k.files.kind(f)
+  if (kind === FILE_PIPE) return ESPIPE
+  if (kind === FILE_DIR) return EISDIR
+  if (kind !== FILE_SHMEM && kind !== FILE_REGULAR) return ENODEV
+  if ((m & ~(FALLOC_KEEP_SIZE | FALLOC_PUNCH_HOLE)) !== 0) return EOPNOTSUPP
+  const o = k.files.obj(f)
+  const from = Number(signed(off))
+  const to = from + Number(signed(len))
+  const seals = k.files.seals(o)
+  if ((m & FALLOC_PUNCH_HOLE) !== 0) {
+    if ((seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) !== 0) return EPERM
+    punchHole(k, o, from, to)
+    return OK
+  }
+  if ((seals & F_SEAL_GROW) !== 0 && to > k.files.size[o]!) return EPERM
+  if (to > MAX_INDEX * 4096) return EFBIG
+  for (let i = Math.floor(from / 4096); i * 4096 < to; i++) {
+    let p = k.xarray.load(o, i)
+    if (p === 0) {
+      p = shmemAddPage(k, o, i)
+      if (p === T_OOM) return ENOSPC
+      k.frames.clearFlag(p, F_UPTODATE) // until it is touched: fault-around passes it over
+    }
+    k.frames.setFlag(p, F_DIRTY)
+  }
+  if ((m & FALLOC_KEEP_SIZE) === 0 && to > k.files.size[o]!) k.files.size[o] = to
+  return OK
+}
+
+/** F_GET_SEALS. Only shared memory has seals.
+ * @returns seal bits | EBADF | EINVAL
+ */
+export function getSeals(k: Kernel, task: number, fd: Word): number {
+  const f = k.tasks.file(task, lowBits(fd))
+  if (f === 0) return EBADF
+  return k.files.kind(f) === FILE_SHMEM ? k.files.seals(k.files.obj(f)) : EINVAL
+}
+
+/** F_ADD_SEALS.
+ * @returns OK | EBADF | EPERM not writable, or sealed against seals | EINVAL unknown bits, not shared memory | EBUSY a writable mapping
+ */
+export function addSeals(k: Kernel, task: number, fd: Word, bits: Word): number {
+  const f = k.tasks.file(task, lowBits(fd))
+  if (f === 0) return EBADF
+  if ((k.files.mode(f) & FMODE_WRITE) === 0) return EPERM
+  let add = lowBits(bits)
+  if ((add & ~ALL_SEALS) !== 0 || k.files.kind(f) !== FILE_SHMEM) return EINVAL
+  const o = k.files.obj(f)
+  const have = k.files.seals(o)
+  if ((have & F_SEAL_SEAL) !== 0) return EPERM
+  if ((add & F_SEAL_WRITE) !== 0 && (have & F_SEAL_WRITE) === 0 && k.files.writable(o) > 0) return EBUSY
+  if ((add & F_SEAL_EXEC) !== 0 && (k.files.objMode(o) & 0o111) !== 0)
+    add |= F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE
+  k.files.setSeals(o, have | add)
+  return OK
+}

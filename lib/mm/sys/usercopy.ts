@@ -1,0 +1,67 @@
+/** Copies between the kernel and a user's memory: the fault verb, delegated. Floor 6.
+ * @source lib/usercopy.c, arch/x86/lib/copy_user_64.S (v6.18)
+ */
+import { FAULT_OK, READ, WRITE } from "../../flags/FaultFlags.ts"
+import { DIRTY, PRESENT, PROTNONE, SPECIAL, WRITE as PTE_WRITE } from "../../flags/PteFlags.ts"
+import { vmBugOn } from "../base/debug.ts"
+import { heldName, type Verb } from "../base/stop.ts"
+import { TASK_SIZE, type Vpn, vpnOf, type Word } from "../base/units.ts"
+import type { Kernel } from "../kernel.ts"
+import { fault, type FaultStops } from "../page/fault.ts"
+import type { Mm } from "../store/mms.ts"
+import { NO_SLOT } from "../store/ptes.ts"
+import { checkUserAddr } from "./trap.ts"
+
+/** Frame behind page `vpn` if its entry allows the access now; -1 if it must be faulted in first. */
+function frameFor(k: Kernel, mm: Mm, vpn: Vpn, write: boolean): number {
+  const slot = k.ptes.slot(k.mms.pgd(mm), vpn)
+  if (slot === NO_SLOT) return -1
+  const bits = k.ptes.bits(slot)
+  const need = write ? PRESENT | PTE_WRITE | DIRTY : PRESENT
+  return (bits & need) === need && (bits & (PROTNONE | SPECIAL)) === 0 ? k.ptes.pfn(slot) : -1
+}
+
+/** might_fault(): a user copy may take mmap_lock, so nothing may be held. */
+function mightFault(k: Kernel): void {
+  const held = k.runs.held[k.runs.current]!
+  if (held !== 0) vmBugOn(`might_fault() while holding ${heldName(held)}`)
+}
+
+/** Copies `from` to user address `addr` of `mm`. Returns the bytes that were *not* copied, as copy_to_user does.
+ * @locks none held
+ */
+export function* copyToUser(k: Kernel, mm: Mm, addr: Word, from: Uint8Array): Verb<FaultStops> {
+  mightFault(k)
+  if (checkUserAddr(addr) !== FAULT_OK) return from.length
+  return yield* copy(k, mm, Number(addr), from, true)
+}
+
+/** Fills `into` from user address `addr` of `mm`. Returns the bytes that were *not* copied.
+ * @locks none held
+ */
+export function* copyFromUser(k: Kernel, mm: Mm, addr: Word, into: Uint8Array): Verb<FaultStops> {
+  mightFault(k)
+  if (checkUserAddr(addr) !== FAULT_OK) return into.length
+  return yield* copy(k, mm, Number(addr), into, false)
+}
+
+function* copy(k: Kernel, mm: Mm, addr: number, bytes: Uint8Array, out: boolean): Verb<FaultStops> {
+  for (let done = 0; done < bytes.length;) {
+    const at = addr + done
+    if (at >= TASK_SIZE) return bytes.length - done
+    const vpn = vpnOf(at)
+    let p = frameFor(k, mm, vpn, out)
+    while (p < 0) {
+      const code = yield* fault(k, mm, vpn, out ? WRITE : READ)
+      if (code !== FAULT_OK) return bytes.length - done
+      p = frameFor(k, mm, vpn, out) // somebody may have taken it away again
+    }
+    const n = Math.min(4096 - (at % 4096), bytes.length - done)
+    const here = p * 4096 + (at % 4096)
+    if (out) {
+      k.frames.bytes.set(bytes.subarray(done, done + n), here)
+    } else bytes.set(k.frames.bytes.subarray(here, here + n), done)
+    done += n
+  }
+  return 0
+}
