@@ -32,6 +32,7 @@ import {
   EAGAIN,
   EBADF,
   EEXIST,
+  EINTR,
   EINVAL,
   ENODEV,
   ENOMEM,
@@ -277,9 +278,13 @@ function* mmapRegion(k: Kernel, q: Request): Verb<"NEED_LOCK" | "NEED_HOOK" | "P
   k.committed += gathered.accounted // the charge was made net of it
   yield* clearGathered(k, q.mm, gathered)
   for (const v of gathered.vmas) yield* removeVma(k, v)
-  const r = yield* install(k, q)
-  if (r < 0) k.committed -= (q.lo & VM_ACCOUNT) !== 0 ? q.pages : 0
-  return r
+  let r = EINTR // unless it gets to the end: a hook may be killed
+  try {
+    r = yield* install(k, q)
+    return r
+  } finally {
+    if (r < 0 && (q.lo & VM_ACCOUNT) !== 0) k.committed -= q.pages
+  }
 }
 
 /** Limits and commitment for the difference between old and new. Returns pages charged, or an errno. */
@@ -357,7 +362,7 @@ function* installNew(k: Kernel, q: Request, sharedZero: boolean): Verb<"NEED_HOO
     if (k.files.kind(file) !== FILE_DEVICE) k.vmas.setObj(v, k.files.obj(file))
   }
   if (hasHook(k, v, H_MMAP)) {
-    let r = -4 // EINTR: what a killed hook leaves behind
+    let r = EINTR // what a killed hook leaves behind
     try {
       r = yield needHook(k, v, H_MMAP, q.start, KILLABLE)
     } finally {

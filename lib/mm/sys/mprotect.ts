@@ -160,10 +160,10 @@ function* mprotectFixup(k: Kernel, mm: Mm, prev: Vma, v: Vma, start: Vpn, end: V
   k.vmas.setFlags(w, lo | (k.vmas.flags(w) & VM_IGNORE_MERGE), k.vmas.flagsHi(w))
   changeProtection(k, w, start, end)
   if ((old & VM_ACCOUNT) !== 0 && (lo & VM_ACCOUNT) === 0) k.committed -= pages
+  vmStatAccount(k, mm, old, start - end)
+  vmStatAccount(k, mm, lo, pages)
   // locked private pages get their copies now; nobody hears of it if that fails
   if ((old & (VM_WRITE | VM_SHARED | VM_LOCKED)) === VM_LOCKED && (lo & VM_WRITE) !== 0)
     yield* populateVma(k, w, start, end)
-  vmStatAccount(k, mm, old, start - end)
-  vmStatAccount(k, mm, lo, pages)
   return w
 }
