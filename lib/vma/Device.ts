@@ -1,15 +1,30 @@
-/** Device drivers as values. Floor 8. */
-import type { Effect, Scope } from "effect"
-import type { Fail } from "./Fail.ts"
+/** Device drivers as values: hooks over a state, registered under a path. Floor 8.
+ *
+ * A hook is a section: what it is lent cannot leave it, and it may not take the lock that its verb holds. Its state is
+ * what `open` answered, one for each open file; what `open` acquired lives until the last reference to that file goes.
+ */
+import { type Context, Effect, type Scope } from "effect"
+import { registerOps } from "../mm/area/ops.ts"
+import { createDevice, unlinkPath } from "../mm/object/file.ts"
+import { BoundDriver, DeviceObject } from "./driver.ts"
+import { type ErrnoName, type Fail, fail } from "./Fail.ts"
 import type { HookBody, HookEffect, Hooks, ServicesOf } from "./hook.ts"
 import type { Markers } from "./Lockdep.ts"
+import { type Kernel, onWorld } from "./machine.ts"
+import { deviceOf, inner, servicesAs } from "./raw.ts"
 import type { AfterUnlock } from "./region.ts"
+import { settler } from "./settle.ts"
 import type { UserAddr } from "./unit.ts"
+import { View } from "./view.ts"
 import type { VmaNew } from "./VmaNew.ts"
-import type { VmaRef } from "./VmaRef.ts"
+import type { AnyVma, VmaRef } from "./VmaRef.ts"
+import { enter } from "./world.ts"
 
-export type { Hooks } from "./hook.ts"
+export type { HookBody, HookEffect, Hooks, ServicesOf } from "./hook.ts"
+
 declare const device: unique symbol
+
+/** A driver: its state is `S`, its `open` fails with `OpenError`, its `mmap` hook with `MmapError`, it needs services `R`. */
 export interface Device<in out S, out OpenError, out MmapError, out R> {
   readonly [device]: {
     readonly state: (_: S) => S
@@ -18,47 +33,146 @@ export interface Device<in out S, out OpenError, out MmapError, out R> {
     readonly needs: R
   }
 }
-interface Kinds {
+
+/** What is known of a VMA's flags when the `mmap` hook begins, by kind of device. */
+export interface Kinds {
+  /** The hook decides. */
   readonly plain: "!VM_PFNMAP" | "!VM_MIXEDMAP"
+  /** VM_MIXEDMAP is set before the hook: it maps pages. */
   readonly mixedmap: "VM_MIXEDMAP" | "!VM_PFNMAP"
+  /** VM_PFNMAP is set before the hook: it maps raw frame numbers. */
   readonly pfnmap: "VM_PFNMAP" | "!VM_MIXEDMAP"
 }
+
 type Nothing = Effect.Effect<void>
-export declare const make: <
+
+/** Describes a driver. Nothing runs until it is registered.
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Device, Fail } from "pagewright"
+ * const readOnly = Device.make({
+ *   open: Effect.succeed({ mapped: 0 }),
+ *   mmap: (self, vma) =>
+ *     Effect.gen(function*() {
+ *       if (vma.writable()) return yield* Fail.fail("EPERM")
+ *       yield* vma.setMixedmap().tryClearMaywrite()
+ *       self.mapped++
+ *     })
+ * })
+ * ```
+ */
+export const make = <
   S,
-  OE,
+  OpenError,
   OR,
   const K extends keyof Kinds = "plain",
   M extends HookEffect<"mmap"> = Nothing,
-  R extends Effect.Effect<unknown, never, unknown> = Nothing,
-  I extends Effect.Effect<number, Fail<"EINVAL">, unknown> = Effect.Effect<number>,
+  I extends Effect.Effect<number, Fail<ErrnoName>, unknown> = Effect.Effect<number>,
+  Rel extends Effect.Effect<unknown, never, unknown> = Nothing,
   O extends HookEffect<"open"> = Nothing,
   C extends HookEffect<"close"> = Nothing,
   Sp extends HookEffect<"maySplit"> = Nothing,
   F extends HookEffect<"fault"> = Effect.Effect<never>
->(def: {
-  readonly open: Effect.Effect<S, OE, OR>
+>(definition: {
+  /** Called by open(2): its answer is the state of that open file. What it acquires lives as long as the file.
+   * @source rust/kernel/miscdevice.rs MiscDevice::open (v6.18)
+   */
+  readonly open: Effect.Effect<S, OpenError, OR>
+  /** What is known of a VMA's flags when `mmap` begins; `"plain"` if absent. */
   readonly kind?: K
+  /** Called by mmap(2), before anybody else sees the VMA; without it mmap(2) fails with ENODEV.
+   * @locks mmap write
+   * @source rust/kernel/miscdevice.rs MiscDevice::mmap (v6.18)
+   */
   readonly mmap?: <here extends AfterUnlock>(self: S, vma: VmaNew<Kinds[K], here>) => HookBody<M, here>
-  readonly release?: (self: S) => R
+  /** Called by ioctl(2), with no lock held; without it ioctl(2) fails with ENOTTY.
+   * @source rust/kernel/miscdevice.rs MiscDevice::ioctl (v6.18)
+   */
+  readonly ioctl?: (self: S, command: number, argument: bigint) => I
+  /** Called when the last reference to the file is gone; a mapping is one.
+   * @source rust/kernel/miscdevice.rs MiscDevice::release (v6.18)
+   */
+  readonly release?: (self: S) => Rel
+  /** What the areas of this device ask and tell. @source include/linux/mm.h vm_operations_struct (v6.18) */
   readonly vmOps?: {
+    /** The VMA was split or forked: there is one more. @locks mmap write */
     readonly open?: <here extends AfterUnlock>(
       self: S,
       vma: VmaRef<Hooks["open"]["level"], never, here>
     ) => HookBody<O, here>
+    /** The VMA is gone. @locks mmap read or write */
     readonly close?: <here extends AfterUnlock>(
       self: S,
       vma: VmaRef<Hooks["close"]["level"], never, here>
     ) => HookBody<C, here>
+    /** May the VMA be split at `at`? @locks mmap write */
     readonly maySplit?: <here extends AfterUnlock>(
       self: S,
       vma: VmaRef<Hooks["maySplit"]["level"], never, here>,
       at: UserAddr
     ) => HookBody<Sp, here>
+    /** Answers with the page to map at `at`. @locks mmap or VMA, read */
     readonly fault?: <here extends AfterUnlock>(
       self: S,
       vma: VmaRef<Hooks["fault"]["level"], never, here>,
       at: UserAddr
     ) => HookBody<F, here>
   }
-}) => Device<S, OE, Effect.Error<M>, Exclude<OR, Scope.Scope | Markers> | ServicesOf<M | R | I | O | C | Sp | F>>
+}): Device<
+  S,
+  OpenError,
+  Effect.Error<M>,
+  Exclude<OR, Scope.Scope | Markers> | ServicesOf<M | I | Rel | O | C | Sp | F>
+> => deviceOf(new DeviceObject(definition))
+
+const registered = settler("EEXIST")
+
+/** Registers a device under `path` until the current Scope ends. The services it needs are those of now.
+ * @returns EEXIST if the path is taken
+ * @source rust/kernel/miscdevice.rs MiscDeviceRegistration::register (v6.18)
+ */
+export const register = <S, OpenError, MmapError, R>(
+  path: string,
+  device: Device<S, OpenError, MmapError, R>
+): Effect.Effect<void, Fail<"EEXIST">, R | Kernel | Scope.Scope> =>
+  Effect.contextWith((services: Context.Context<R>) =>
+    Effect.asVoid(
+      Effect.acquireRelease(
+        onWorld((w) => {
+          const object = inner(device, DeviceObject)
+          if (object.bound.has(w)) return fail("EEXIST")
+          const driver = new BoundDriver(path, object, servicesAs<never>(services))
+          const ops = registerOps(w.k, { name: path, hooks: driver.hooks })
+          const r = createDevice(w.k, path, ops)
+          if (r < 0) {
+            w.k.ops[ops] = undefined
+            return registered(r, w)
+          }
+          w.drivers[ops] = driver
+          object.bound.set(w, driver)
+          return Effect.succeed(w)
+        }),
+        (w) =>
+          Effect.sync(() => {
+            // The row of operations stays: open files and their areas go on without the path.
+            unlinkPath(w.k, path)
+            inner(device, DeviceObject).bound.delete(w)
+          })
+      )
+    )
+  )
+
+/** Is `vma` one of this driver, mapped through the open file whose state is `self`? The same `vm_ops` and the same
+ * `vm_private_data`, as Linux drivers compare them.
+ * @source drivers/android/binder/page_range.rs check_vma (v6.18)
+ */
+export const owns = <S, OpenError, MmapError, R, here extends AfterUnlock>(
+  device: Device<S, OpenError, MmapError, R>,
+  self: S,
+  vma: AnyVma<here>
+): boolean => {
+  const { guard, row } = inner(vma, View)
+  const open = guard.world.files.get(enter(guard).vmas.file(row))
+  return open !== undefined && open.driver === inner(device, DeviceObject).bound.get(guard.world) && open.state === self
+}

@@ -10,20 +10,22 @@ import { lockVmaUnderRcu, vmaEndRead } from "../mm/area/vma-lock.ts"
 import { READ, WRITE } from "../mm/base/stop.ts"
 import { pageOf as vpnOf } from "../mm/base/units.ts"
 import { type Fail, fail } from "./Fail.ts"
-import { MmUser } from "./handles.ts"
+import { MappingObject, MmUser } from "./handles.ts"
 import type { MmapRead, MmapWrite, VmaRead } from "./level.ts"
-import type { Atomic, InOrder, LockClass, Spin, Takes } from "./Lockdep.ts"
-import type { MmWithUser } from "./mm-handle.ts"
+import type { Atomic, InOrder, LockClass, Sleeps, Spin, Takes } from "./Lockdep.ts"
+import type { Mapping, Mm, MmWithUser, MmWithUserAsync } from "./mm-handle.ts"
 import type { Mmap } from "./mmap-handle.ts"
-import { inner, mmapOf, numberOf, ran, vmaRefOf } from "./raw.ts"
+import { inner, mmapOf, mmWithUserAsyncOf, mmWithUserOf, numberOf, ran, vmaRefOf } from "./raw.ts"
 import type { AfterUnlock, AnyEffect, Body, Held, Release, Stay } from "./region.ts"
 import { assertNotHeld, atomically, insideNow, neverRefused, type Opening, section } from "./section.ts"
 import type { UserAddr } from "./unit.ts"
+import { withUsers } from "./user.ts"
 import { View } from "./view.ts"
 import type { Fact, Vma, VmaRef } from "./VmaRef.ts"
 import { enter, type Guard, guarded } from "./world.ts"
 
 export type { MmapRead, MmapWrite, VmaRead, VmaWrite } from "./level.ts"
+export type { Mapping } from "./mm-handle.ts"
 export type { Mmap } from "./mmap-handle.ts"
 export type { AfterUnlock, AnyEffect, Body, Held, Holding, Release, Stay } from "./region.ts"
 
@@ -31,10 +33,43 @@ type A<Fx> = Effect.Success<Fx>
 type E<Fx> = Effect.Error<Fx>
 type Q<Fx> = Effect.Services<Fx>
 
+/** What the body of a section must be that holds a user of an address space, and no lock. */
+export type WithUser<Fx, here extends AfterUnlock> = Stay<A<Fx>, E<Fx>, Body<Fx, here>>
 /** What the body of a section must be that holds `mmap_lock`. */
 export type UnderMmap<Fx, here extends AfterUnlock> = Stay<A<Fx>, E<Fx>, InOrder<"mmap_lock", Q<Fx>, Body<Fx, here>>>
 /** What the body of a section must be that holds a VMA's lock. */
 export type UnderVma<Fx, here extends AfterUnlock> = Stay<A<Fx>, E<Fx>, InOrder<"vma_lock", Q<Fx>, Body<Fx, here>>>
+
+/** Runs `body` with an address space that has users.
+ * @returns ESRCH if it has none any more
+ * @locks none; the reference is dropped by mmput() at the end, which may sleep
+ * @source rust/kernel/mm.rs Mm::mmget_not_zero (v6.18)
+ */
+export const withUser = <Fx extends AnyEffect>(
+  mm: Mm,
+  body: <here extends AfterUnlock>(mm: MmWithUser<here>) => WithUser<Fx, here>
+): Effect.Effect<A<Fx>, E<Fx> | Fail<"ESRCH">, Release<Q<Fx>> | Sleeps<"mmput()">> =>
+  withUsers(
+    mm,
+    false,
+    (user) => ran<Fx>(body(mmWithUserOf(user))),
+    () => fail("ESRCH")
+  )
+
+/** As `withUser`, but a worker drops the reference, so that the section may end in atomic context.
+ * @returns ESRCH if the address space has no users any more
+ * @source rust/kernel/mm/mmput_async.rs MmWithUserAsync (v6.18)
+ */
+export const withUserAsync = <Fx extends AnyEffect>(
+  mm: Mm,
+  body: <here extends AfterUnlock>(mm: MmWithUserAsync<here>) => WithUser<Fx, here>
+): Effect.Effect<A<Fx>, E<Fx> | Fail<"ESRCH">, Release<Q<Fx>>> =>
+  withUsers(
+    mm,
+    true,
+    (user) => ran<Fx>(body(mmWithUserAsyncOf(user))),
+    () => fail("ESRCH")
+  )
 
 /** Runs `body` under `mmap_lock` for reading.
  * @locks takes mmap_lock, read; waits its turn
@@ -183,20 +218,20 @@ export const withVma = <m extends AfterUnlock, Fx extends AnyEffect>(
     () => fail("ESRCH")
   )
 
-declare const mapping: unique symbol
-/** The mappings of one object (`struct address_space`). May be kept. */
-export interface Mapping {
-  readonly [mapping]: true
-}
-
-/** Runs `body` under the lock of an object's mappings, for reading.
+/** Runs `body` under the lock of an object's mappings, for reading. There is no section that writes them, so nobody waits.
+ *
+ * UNLIKE LINUX: the core changes mappings in one turn and does not take this lock.
  * @locks takes i_mmap_rwsem, read
  * @source include/linux/fs.h i_mmap_lock_read (v6.18)
  */
 export const iMmapRead = <Fx extends AnyEffect>(
-  of: Mapping,
+  mapping: Mapping,
   body: () => InOrder<"i_mmap_rwsem", Q<Fx>, Fx>
-): Effect.Effect<A<Fx>, E<Fx>, Q<Fx> | Takes<"i_mmap_rwsem">> => Effect.suspend(() => ran<Fx>(body()))
+): Effect.Effect<A<Fx>, E<Fx>, Q<Fx> | Takes<"i_mmap_rwsem">> =>
+  Effect.suspend(() => {
+    inner(mapping, MappingObject)
+    return ran<Fx>(body())
+  })
 
 /** Runs `body` under the page-table lock of a VMA: it may not wait.
  * @locks takes page_table_lock

@@ -4,7 +4,7 @@ import { vmBugOn } from "../mm/base/debug.ts"
 import type { Fail } from "./Fail.ts"
 import type { Fact, Flag, Knows } from "./fact.ts"
 import type { MmapWrite, VmaRead, VmaWrite } from "./level.ts"
-import type { MmWithUser, Pointer } from "./mm-handle.ts"
+import type { Mapping, MmWithUser, Pointer } from "./mm-handle.ts"
 import type { Page } from "./page-handle.ts"
 import type { AfterUnlock, Held, mustNotOutliveItsLock } from "./region.ts"
 import type { ByteLength, PageAligned, UserAddr } from "./unit.ts"
@@ -45,6 +45,8 @@ export interface VmaRef<out L extends VmaRead, in F extends Fact, in out here ex
   mm(): MmWithUser<here>
   /** Its identity: the same for every view of one VMA. @source rust/kernel/mm/virt.rs VmaRef::as_ptr (v6.18) */
   asPtr(): Pointer
+  /** The mappings of the object behind it; none for anonymous memory and devices. */
+  mapping(): Option.Option<Mapping>
   /** Narrows to a VMA that has `flag`. The other branch learns nothing: use `lacks`, or `VmaRef.is` for both. */
   has<K extends Flag>(flag: K): this is VmaRef<L, F | K, here>
   /** Narrows to a VMA that lacks `flag`. */

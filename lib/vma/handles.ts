@@ -25,6 +25,16 @@ export class MmUser extends MmObject {
   }
 }
 
+/** The mappings of one object. */
+export class MappingObject {
+  readonly world: World
+  readonly object: number
+  constructor(world: World, object: number) {
+    this.world = world
+    this.object = object
+  }
+}
+
 /** A page and its one reference. */
 export class OwnedPage {
   readonly world: World

@@ -1,13 +1,20 @@
-/** Handles of an address space: what keeps it, and what may be done with it. Floor 8, internal. */
+/** Handles of a machine and its address spaces: what keeps one, and what may be done with it. Floor 8, internal. */
 import type { Brand } from "ts-brand"
 import type { AfterUnlock, Held, mustNotOutliveItsLock } from "./region.ts"
 
+declare const machine: unique symbol
 declare const addressSpace: unique symbol
 declare const holdsMmUsers: unique symbol
 declare const putAsync: unique symbol
+declare const mapping: unique symbol
 
-/** An address space that is kept alive by `mm_count` alone: the object is there, its areas may be gone.
- * It can be stored; to do anything with it, `Mm.mmgetNotZero` or `Locked.withUser` must find a user.
+/** One simulated machine, opaque: `Kernel`'s functions look inside. */
+export interface Machine {
+  readonly [machine]: true
+}
+
+/** An address space that is kept alive by `mm_count` alone: the object is there, its areas may be gone. It can be stored;
+ * to do anything with it, `Locked.withUser` must find a user.
  * @source rust/kernel/mm.rs Mm (v6.18)
  */
 export interface Mm {
@@ -32,3 +39,8 @@ export interface MmWithUserAsync<in out here extends AfterUnlock> extends MmWith
 
 /** Identity of a VMA or an address space: may be kept and compared, opens nothing. */
 export type Pointer = Brand<object, "Pointer">
+
+/** The mappings of one object (`struct address_space`): may be kept; `Locked.iMmapRead` locks it. */
+export interface Mapping {
+  readonly [mapping]: true
+}

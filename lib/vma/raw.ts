@@ -3,11 +3,11 @@
  * Every cast of the capability side is here, each with the reason why it holds. The other way round needs none: `inner`
  * looks.
  */
-import type { Cause, Effect } from "effect"
+import type { Cause, Context, Effect } from "effect"
 import type { Errno, ErrnoName, Fail } from "./Fail.ts"
 import type { Fact } from "./fact.ts"
 import type { MmapRead, VmaRead } from "./level.ts"
-import type { Mm, MmWithUser, MmWithUserAsync, Pointer } from "./mm-handle.ts"
+import type { Machine, Mapping, Mm, MmWithUser, MmWithUserAsync, Pointer } from "./mm-handle.ts"
 import type { Mmap } from "./mmap-handle.ts"
 import type { Mapped, Page } from "./page-handle.ts"
 import type { AfterUnlock } from "./region.ts"
@@ -24,6 +24,9 @@ export const numberOf = (u: Unit): number => u as unknown as number
 // INVARIANT: a pointer is compared and nothing else; equal rows are equal pointers, as reused memory would be.
 export const pointerOf = (row: number): Pointer => row as unknown as Pointer
 
+// INVARIANT: a machine is a World; the service is made by `Kernel.layer` alone.
+export const machineOf = (world: object): Machine => world as Machine
+
 // INVARIANT: handles.ts made it, for an address space on which it holds a reference.
 export const mmOf = (handle: object): Mm => handle as Mm
 
@@ -33,6 +36,9 @@ export const mmWithUserOf = <here extends AfterUnlock>(handle: object): MmWithUs
 // INVARIANT: as above, and the reference is dropped by a worker.
 export const mmWithUserAsyncOf = <here extends AfterUnlock>(handle: object): MmWithUserAsync<here> =>
   handle as MmWithUserAsync<here>
+
+// INVARIANT: handles.ts made it, for an object of its world.
+export const mappingOf = (handle: object): Mapping => handle as Mapping
 
 // INVARIANT: handles.ts made it, and its one reference belongs to it.
 export const pageOf = (handle: object): Page => handle as Page
@@ -59,6 +65,23 @@ export const ran = <Fx>(answer: unknown): Effect.Effect<Effect.Success<Fx>, Effe
 
 // INVARIANT: a failure named by a member of T is a member of Fail<T>; TypeScript does not distribute over a type parameter.
 export const failureOf = <T extends ErrnoName>(failure: Errno<T>): Fail<T> => failure as unknown as Fail<T>
+
+// INVARIANT: a device's state is what its own `open` answered, and it is given its own kind of view: Device.make's types.
+export const ofDriver = (given: unknown): never => given as never
+
+// INVARIANT: a hook's failure is one that its Device.make has read off it, and stands in the type of the call that ran it.
+export const hookFailure = <E>(failure: unknown): E => failure as E
+export const hookAnswer = <A, E>(answer: Effect.Effect<unknown, unknown>): Effect.Effect<A, E> =>
+  answer as Effect.Effect<A, E>
+
+// INVARIANT: where the program relies on its parent's lock, its type is a message and no effect has it.
+export const detached = <A, E, R>(program: unknown): Effect.Effect<A, E, R> => program as Effect.Effect<A, E, R>
+
+// INVARIANT: Device.make has read the parameters off the definition.
+export const deviceOf = <D>(object: object): D => object as D
+
+// INVARIANT: a context is a map; what its type says is a claim of whoever provides it, checked where a service is looked up.
+export const servicesAs = <R>(services: object): Context.Context<R> => services as Context.Context<R>
 
 // INVARIANT: lock markers are requirements that nobody reads from the context; only a task's edge calls this.
 export const discharged = <A, E>(self: Effect.Effect<A, E, unknown>): Effect.Effect<A, E> => self as Effect.Effect<A, E>

@@ -27,12 +27,12 @@ import {
   subOf,
   type Verb
 } from "../mm/base/stop.ts"
-import { PAGE_SIZE } from "../mm/base/units.ts"
+import { addrOf, PAGE_SIZE } from "../mm/base/units.ts"
 import { readClaim, readDone, readNow, readTarget } from "../mm/object/filemap.ts"
 import { RUN_RUNNING, RUN_WOKEN } from "../mm/store/runs.ts"
 import { isFail } from "./Fail.ts"
 import { causeOf, neverRead } from "./raw.ts"
-import { flush, Guard, Inside, type World } from "./world.ts"
+import { type Driver, flush, Guard, Inside, type World } from "./world.ts"
 
 /** Restores the interruptibility of the caller. */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -214,6 +214,7 @@ const callHook = (w: World, r: number, s: number, vma: number, ops: number, vpn:
   const driver = w.drivers[ops]
   const open = w.files.get(w.k.vmas.file(vma))
   if (driver === undefined || open === undefined) return vmBugOn(`area ${vma} has hooks but no driver`)
+  if (w.onHook !== undefined) tell(w, driver, hook, r, vma)
   return Effect.flatMap(Inside, (above) => {
     const guard = new Guard(w, r, above?.live === true ? above : undefined)
     const body = Effect.provideService(
@@ -233,6 +234,20 @@ const callHook = (w: World, r: number, s: number, vma: number, ops: number, vpn:
       if (errno === EHOOK) w.stash[r] ??= cause // the core undoes as for any errno; the caller gets the hook's own failure
       return Effect.succeed(errno)
     })
+  })
+}
+
+function tell(w: World, driver: Driver, hook: number, r: number, vma: number): void {
+  const { runs, tasks, vmas } = w.k
+  const pid = runs.task[r]!
+  w.onHook!({
+    device: driver.name,
+    hook: hookNames[hook]!,
+    locks: heldName(runs.held[r]!),
+    pid,
+    process: pid === 0 ? "kernel" : tasks.names[pid]!,
+    start: addrOf(vmas.startOf(vma)),
+    end: addrOf(vmas.endOf(vma))
   })
 }
 

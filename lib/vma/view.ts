@@ -26,10 +26,10 @@ import { zapPageRangeSingle } from "../mm/page/zap.ts"
 import type { Vma } from "../mm/store/vmas.ts"
 import { type Fail, fail } from "./Fail.ts"
 import type { Flag } from "./fact.ts"
-import { MmUser, OwnedPage } from "./handles.ts"
-import type { Pointer } from "./mm-handle.ts"
+import { MappingObject, MmUser, OwnedPage } from "./handles.ts"
+import type { Mapping, Pointer } from "./mm-handle.ts"
 import type { Page } from "./page-handle.ts"
-import { inner, mmWithUserOf, numberOf, pointerOf, unitOf } from "./raw.ts"
+import { inner, mappingOf, mmWithUserOf, numberOf, pointerOf, unitOf } from "./raw.ts"
 import { drive } from "./rim.ts"
 import { settler } from "./settle.ts"
 import type { ByteLength, PageAligned, UserAddr } from "./unit.ts"
@@ -189,6 +189,11 @@ export class View extends Editing {
   }
   asPfnmapVma(): Option.Option<View> {
     return this.has("VM_PFNMAP") ? Option.some(this) : Option.none()
+  }
+
+  mapping(): Option.Option<Mapping> {
+    const object = enter(this.guard).vmas.obj(this.row)
+    return object === 0 ? Option.none() : Option.some(mappingOf(new MappingObject(this.guard.world, object)))
   }
 
   zapPageRangeSingle(address: UserAddr, size: ByteLength): Effect.Effect<void> {

@@ -37,6 +37,8 @@ export interface Driver {
     vma: number,
     vpn: number
   ) => Effect.Effect<unknown, unknown>
+  /** Undefined if it has no ioctl. */
+  readonly ioctl: (state: unknown, command: number, argument: bigint) => Effect.Effect<unknown, unknown> | undefined
   readonly release: (state: unknown) => Effect.Effect<void>
 }
 
@@ -47,8 +49,21 @@ export interface OpenFile {
   readonly scope: Scope.Closeable
 }
 
-/** One line of what happened, for transcripts. */
-export type Listener = (line: string) => void
+/** A driver hook about to run, for transcripts. */
+export interface HookCall {
+  /** Path of the device. */
+  readonly device: string
+  readonly hook: string
+  /** Locks that the verb holds: `mmap:w` for instance. */
+  readonly locks: string
+  /** Process that the verb runs for; 0 none. */
+  readonly pid: number
+  /** Name of that process, or "kernel". */
+  readonly process: string
+  /** First address of the VMA, and the first behind it. */
+  readonly start: number
+  readonly end: number
+}
 
 /** One machine. */
 export class World {
@@ -63,6 +78,8 @@ export class World {
   readonly waiting: (Fiber.Fiber<unknown, unknown> | undefined)[] = []
   readonly resume: (() => void)[] = []
   readonly stash: (Cause.Cause<unknown> | undefined)[] = []
+  /** Told of every hook before it runs. */
+  onHook: ((call: HookCall) => void) | undefined = undefined
   /** Only with an explorer: performed at every stop, before the stop itself. */
   at: ((run: number, stop: number) => Effect.Effect<void>) | undefined = undefined
   /** Only with an explorer: page reads and workers run under its scheduler. */

@@ -1,0 +1,180 @@
+/** Simulated machines: a service, a Layer that boots one, and what can be asked of it. Floor 8. */
+import { Console, Effect, Layer, type Scope } from "effect"
+import { findings as findingsOf } from "../mm/area/check.ts"
+import { byName } from "../flags/Errno.ts"
+import { defaults, type KernelConfig } from "../mm/base/config.ts"
+import { createFile as create, unlinkPath, writeObject } from "../mm/object/file.ts"
+import { mapsText } from "../mm/proc/maps.ts"
+import { FILE_REGULAR } from "../mm/store/files.ts"
+import { F_DRIVER } from "../mm/store/frames.ts"
+import { boot } from "../mm/sys/boot.ts"
+import type { Fail } from "./Fail.ts"
+import type { Markers } from "./Lockdep.ts"
+import { Kernel, onWorld } from "./machine.ts"
+import { discharged, machineOf } from "./raw.ts"
+import { settler } from "./settle.ts"
+import { type HookCall, World } from "./world.ts"
+
+export { Kernel } from "./machine.ts"
+export type { Machine } from "./mm-handle.ts"
+export type { HookCall } from "./world.ts"
+
+/** What a machine is made of; every field has a default. */
+export interface Options {
+  /** Frames of 4 KiB of RAM: 16384 (64 MiB) if absent, at least 16. */
+  readonly frames?: number
+  /** Kernel settings, under their names in /proc/sys/vm. */
+  readonly sysctl?: {
+    /** Areas that one address space may have: 65530. */
+    readonly maxMapCount?: number
+    /** Lowest address that may be mapped, in bytes: 4096. */
+    readonly mmapMinAddr?: number
+    /** 0 heuristic, 1 always, 2 never: 0. */
+    readonly overcommitMemory?: 0 | 1 | 2
+    /** Percent of RAM that may be promised in mode 2: 50. */
+    readonly overcommitRatio?: number
+  }
+  /** Table sizes of the simulator itself, for machines that must boot in microseconds. */
+  readonly tables?: Partial<Pick<KernelConfig, "maxTables" | "maxVmas" | "maxMms" | "maxFiles" | "maxAnon" | "maxRuns">>
+  /** Told of every driver hook that runs, before it runs. */
+  readonly onHook?: (call: HookCall) => void
+}
+
+/** Boots a machine. Throws RangeError for options that make none. */
+const bootWorld = (options: Options): World => {
+  const { frames, sysctl, tables } = options
+  const w = new World(
+    boot({
+      ...tables,
+      frames: frames ?? defaults.frames,
+      maxMapCount: sysctl?.maxMapCount ?? defaults.maxMapCount,
+      mmapMinAddr: sysctl?.mmapMinAddr ?? defaults.mmapMinAddr,
+      overcommit: sysctl?.overcommitMemory ?? defaults.overcommit,
+      overcommitRatio: sysctl?.overcommitRatio ?? defaults.overcommitRatio
+    })
+  )
+  w.onHook = options.onHook
+  return w
+}
+
+/** A layer that boots a machine: each build is another one. Dies with a RangeError for options that make none.
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Kernel, Lockdep } from "pagewright"
+ * const found = Lockdep.runTask(Kernel.leaks.pipe(Effect.provide(Kernel.layer({ frames: 64 }))))
+ * ```
+ */
+export const layer = (options: Options = {}): Layer.Layer<Kernel> =>
+  Layer.effect(Kernel)(Effect.sync(() => machineOf(bootWorld(options))))
+
+/** A check of a scenario that did not hold. */
+export interface CheckFailed {
+  readonly _tag: "CheckFailed"
+  readonly message: string
+}
+
+/** A program that needs nothing more: what `pagewright run` runs when it is a module's default export. */
+export interface Scenario {
+  readonly _tag: "Scenario"
+  readonly name: string
+  readonly run: Effect.Effect<void, CheckFailed>
+}
+
+/** A scenario: boots a machine, runs `body` on it, closes its Scope, and checks that nothing is left.
+ * @example
+ * ```ts
+ * import { Console } from "effect"
+ * import { Kernel } from "pagewright"
+ * export default Kernel.scenario({ name: "hello", frames: 64 }, Console.log("booted"))
+ * ```
+ */
+export const scenario = <A>(
+  options: Options & { readonly name: string },
+  body: Effect.Effect<A, CheckFailed, Kernel | Scope.Scope | Markers>
+): Scenario => ({
+  _tag: "Scenario",
+  name: options.name,
+  run: Effect.gen(function* () {
+    yield* Effect.scoped(body)
+    const left = yield* leaks
+    if (left.length > 0) return yield* Effect.fail(checkFailed(`leak check:\n  ${left.join("\n  ")}`))
+    yield* Console.log("\nleak check: no page, VMA, lock or mm reference left")
+  }).pipe(Effect.provide(layer(options)), discharged)
+})
+
+/** A failed check, for scenarios of one's own. */
+export const checkFailed = (message: string): CheckFailed => Object.freeze({ _tag: "CheckFailed", message })
+
+/** Everything that is wrong with the machine's tables, in sentences; empty when nothing is. Holds at any moment. */
+export const findings: Effect.Effect<readonly string[], never, Kernel> = onWorld((w) =>
+  Effect.sync(() => findingsOf(w.k))
+)
+
+/** Everything that is left on a machine where nothing should be going on, in sentences: driver pages, VMAs, address
+ * spaces, processes, open files, locks, verbs in flight, and whatever is wrong with the tables.
+ */
+export const leaks: Effect.Effect<readonly string[], never, Kernel> = onWorld((w) =>
+  Effect.sync(() => {
+    const { k } = w
+    const left = findingsOf(k)
+    k.runs.check(left)
+    const count = (n: number, one: string): void => {
+      if (n !== 0) left.push(`${n} ${one}${n === 1 ? " is" : "s are"} left`)
+    }
+    let pages = 0
+    k.frames.forEachUsed((pfn) => {
+      if (k.frames.has(pfn, F_DRIVER)) pages++
+    })
+    count(pages, "page")
+    count(k.vmas.live, "VMA")
+    count(k.mms.live, "mm reference")
+    count(k.tasks.live, "process row")
+    count(k.files.liveFiles, "open file")
+    return left
+  })
+)
+
+/** Frames in use, the page of zeroes excepted. */
+export const framesUsed: Effect.Effect<number, never, Kernel> = onWorld((w) =>
+  Effect.sync(() => {
+    let n = 0
+    w.k.frames.forEachUsed(() => n++)
+    return n
+  })
+)
+
+/** Warnings the machine gave so far; each is given once. */
+export const warnings: Effect.Effect<readonly string[], never, Kernel> = onWorld((w) =>
+  Effect.sync(() => [...w.k.warn.lines])
+)
+
+const created = settler("EEXIST", "ENFILE", "ENOSPC")
+
+/** Makes a file in memory.
+ * @param content - its bytes, or how many bytes of zeroes
+ * @returns EEXIST if the path is taken | ENFILE | ENOSPC no room for its bytes
+ */
+export const createFile = (
+  path: string,
+  content: Uint8Array | number
+): Effect.Effect<void, Fail<"EEXIST" | "ENFILE" | "ENOSPC">, Kernel> =>
+  onWorld(({ k }) =>
+    Effect.suspend(() => {
+      const r = create(k, path, FILE_REGULAR, typeof content === "number" ? content : 0)
+      if (r < 0 || typeof content === "number") return created(r, undefined)
+      const written = writeObject(k, k.paths.get(path)!.obj, 0, content)
+      if (written === content.length) return Effect.void
+      unlinkPath(k, path)
+      return created(byName.ENOSPC, undefined)
+    })
+  )
+
+/** /proc/PID/maps of process `pid`; empty if there is none. */
+export const maps = (pid: number): Effect.Effect<string, never, Kernel> =>
+  onWorld(({ k }) =>
+    Effect.sync(() => {
+      const mm = Number.isInteger(pid) && pid > 0 && pid < k.tasks.limit() ? k.tasks.mm(pid) : 0
+      return mm === 0 ? "" : mapsText(k, mm)
+    })
+  )
