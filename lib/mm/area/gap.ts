@@ -8,7 +8,7 @@
 import { VM_GROWSDOWN } from "../../flags/bits.ts"
 import { EINVAL, ENOMEM, EPERM } from "../../flags/Errno.ts"
 import { ABOVE4G, FIXED, MAP_32BIT } from "../../flags/MapFlags.ts"
-import { PAGES_4G, PMD_PAGES, STACK_GUARD_PAGES, TASK_PAGES, type Vpn } from "../base/units.ts"
+import { PAGE_SIZE, PAGES_4G, PMD_PAGES, STACK_GUARD_PAGES, TASK_PAGES, type Vpn, WORD_PAGES } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { MMAP_BASE, type Mm } from "../store/mms.ts"
 import { CAP_SYS_RAWIO } from "../store/tasks.ts"
@@ -26,25 +26,29 @@ export function startGap(k: Kernel, v: Vma): Vpn {
 }
 
 /** First page of a place for `len` pages: the hint if it is free, else by search.
- * @param hint - page number; with `aligned` false the register it came from was no page multiple
+ * @param hint - page number
+ * @param offset - bytes by which the register it came from lay above that page
  * @param huge - anonymous private memory: multiples of 2 MiB are placed on a multiple of 2 MiB
- * @returns page number | ENOMEM no room | EINVAL FIXED and unaligned | EPERM below the minimum address
+ * @returns page number | ENOMEM no room | EINVAL FIXED and unaligned | EPERM below the minimum address | the address itself
+ *   where a fixed one is among the last 4095 bytes of 64 bits, and so looks like an errno
  * @locks mmap write
  */
 export function getUnmappedArea(
   k: Kernel,
   mm: Mm,
   hint: Vpn,
-  aligned: boolean,
+  offset: number,
   len: number,
   flags: number,
   huge: boolean
 ): number {
   if (len > TASK_PAGES) return ENOMEM
+  const over = (flags & FIXED) !== 0 ? offset : 0
+  if (over !== 0 && hint === WORD_PAGES - 1) return over - PAGE_SIZE // IS_ERR_VALUE(addr)
   const at = place(k, mm, hint, len, flags, huge)
   if (at < 0) return at
-  if (at > TASK_PAGES - len) return ENOMEM
-  if ((flags & FIXED) !== 0 && !aligned) return EINVAL
+  if (at + (over !== 0 ? 1 : 0) > TASK_PAGES - len) return ENOMEM
+  if (over !== 0) return EINVAL
   if (at * 4096 < k.config.mmapMinAddr && !k.tasks.capable(k.mms.owner(mm), CAP_SYS_RAWIO)) return EPERM
   return at
 }

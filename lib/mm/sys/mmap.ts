@@ -52,17 +52,7 @@ import { hasHook, needHook } from "../area/ops.ts"
 import { type Gathered, gatherVmas, insertVma, removeVma, unaccountGathered } from "../area/vma.ts"
 import { H_MMAP, KILLABLE, type Verb } from "../base/stop.ts"
 import { T_MMAP } from "../base/trace.ts"
-import {
-  addrOf,
-  lowBits,
-  offsetInPage,
-  pageOf,
-  pagesUp,
-  PMD_PAGES,
-  type Vpn,
-  type Word,
-  WORD_PAGES
-} from "../base/units.ts"
+import { addrOf, lowBits, offsetInPage, pageOf, pagesUp, type Vpn, type Word, WORD_PAGES } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { vmOpsOf } from "../object/file.ts"
 import { F_SEAL_FUTURE_WRITE, F_SEAL_WRITE, shmemZeroSetup } from "../object/shmem.ts"
@@ -75,17 +65,18 @@ import {
   FILE_DIR,
   FILE_NOEXEC,
   FILE_PIPE,
+  FILE_REGULAR,
+  FILE_SHMEM,
   FILE_ZERO,
   FMODE_READ,
   FMODE_WRITE
 } from "../store/files.ts"
 import { LOCKED_VM, type Mm } from "../store/mms.ts"
 import { VMA_ATTACHED } from "../store/vmas.ts"
+import { hugeAddress, hugeFile, hugeHook, hugeLength, MAX_FILE_PAGES } from "./hugetlb.ts"
 import { clearGathered } from "./munmap.ts"
 import { mmPopulate } from "./populate.ts"
 
-/** Bytes that a regular file can have, in pages. */
-const MAX_FILE_PAGES = 2 ** 51
 /** PR_MDWE_REFUSE_EXEC_GAIN. */
 const MDWE_REFUSE = 1
 
@@ -133,9 +124,8 @@ export function* mmap(
     if (file === 0) return EBADF
     if ((fl & MAP.HUGETLB) !== 0) return EINVAL
   } else if ((fl & MAP.HUGETLB) !== 0) {
-    const r = hugetlb(pageOf(len) === 0 && offsetInPage(len) === 0, fl, pages)
-    if (r < 0) return r
-    pages = r
+    pages = hugeLength(fl, pages)
+    if (pages < 0) return pages
   }
   const mm = k.tasks.mm(task)
   fget(k, file) // the descriptor may be closed while the lock is waited for
@@ -161,16 +151,6 @@ export function* mmap(
   }
 }
 
-/** MAP_HUGETLB without a file: the pool of huge pages is empty on this machine.
- * @returns pages, rounded to the huge page | EINVAL no such size, or nothing asked for | ENOMEM
- */
-function hugetlb(empty: boolean, fl: number, pages: number): number {
-  const log = (fl >>> MAP.HUGE_SHIFT) & 0x3f
-  if (log !== 0 && log !== 21 && log !== 30) return EINVAL
-  if (empty) return EINVAL
-  return Math.ceil(pages / PMD_PAGES) * PMD_PAGES > 0 ? ENOMEM : EINVAL
-}
-
 /** do_mmap up to the point where something changes. Fills in the request. */
 function check(k: Kernel, q: Request, addr: Word, empty: boolean, prot: number): number {
   if (empty) return EINVAL
@@ -179,12 +159,17 @@ function check(k: Kernel, q: Request, addr: Word, empty: boolean, prot: number):
   if ((q.flags & MAP.FIXED) === 0 && hint !== 0 && hint * 4096 < k.config.lsmMinAddr)
     hint = Math.ceil(k.config.lsmMinAddr / 4096)
   if (q.pages === 0) return ENOMEM
-  if (q.pgoff + q.pages >= WORD_PAGES) return EOVERFLOW
   if (k.maple.size(q.mm) > k.config.maxMapCount) return ENOMEM
   const def = k.mms.defFlags(q.mm)
   q.lo = protBits(prot) | flagBits(q.flags) | def | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC
+  const aligned = offsetInPage(addr) === 0
+  const hugetlb = (q.flags & MAP.HUGETLB) !== 0
+  if (hugetlb) {
+    const bad = hugeAddress(q.flags, hint, aligned, q.pages)
+    if (bad < 0) return bad
+  }
   const huge = q.file === 0 && (q.flags & MAP.TYPE) !== MAP.SHARED
-  const at = getUnmappedArea(k, q.mm, hint, offsetInPage(addr) === 0, q.pages, q.flags, huge)
+  const at = getUnmappedArea(k, q.mm, hint, aligned ? 0 : offsetInPage(addr), q.pages, q.flags, huge)
   if (at < 0) return at
   q.start = at
   if ((q.flags & MAP.FIXED_NOREPLACE) !== 0) {
@@ -193,7 +178,7 @@ function check(k: Kernel, q: Request, addr: Word, empty: boolean, prot: number):
   }
   if ((q.flags & MAP.LOCKED) !== 0 && !canDoMlock(k, q.task)) return EPERM
   if (!mlockFutureOk(k, q.mm, q.lo, q.pages)) return EAGAIN
-  const r = q.file !== 0 ? checkFile(k, q) : checkAnonymous(q)
+  const r = hugetlb ? hugeFile(q.flags, q.pgoff, q.pages) : q.file !== 0 ? checkFile(k, q) : checkAnonymous(q)
   if (r < 0) return r
   if ((q.flags & MAP.NORESERVE) !== 0 && k.config.overcommit !== 2) q.lo |= VM_NORESERVE
   return OK
@@ -212,7 +197,8 @@ function checkFile(k: Kernel, q: Request): number {
   const kind = k.files.kind(q.file)
   const mode = k.files.mode(q.file)
   const type = q.flags & MAP.TYPE
-  if (q.pgoff + q.pages > MAX_FILE_PAGES && kind !== FILE_ZERO && kind !== FILE_DEVICE) return EOVERFLOW
+  const isRegular = kind === FILE_REGULAR || kind === FILE_SHMEM
+  if (q.pgoff + q.pages > (isRegular ? MAX_FILE_PAGES : WORD_PAGES - 1)) return EOVERFLOW
   if (type !== MAP.SHARED && type !== MAP.SHARED_VALIDATE && type !== MAP.PRIVATE) return EINVAL
   if (type !== MAP.PRIVATE) {
     if (type !== MAP.SHARED && (q.flags & ~MAP.LEGACY_MASK) !== 0) return EOPNOTSUPP
@@ -280,7 +266,7 @@ function* mmapRegion(k: Kernel, q: Request): Verb<"NEED_LOCK" | "NEED_HOOK" | "P
   for (const v of gathered.vmas) yield* removeVma(k, v)
   let r = EINTR // unless it gets to the end: a hook may be killed
   try {
-    r = yield* install(k, q)
+    r = (q.flags & MAP.HUGETLB) !== 0 ? hugeHook(q.pgoff) : yield* install(k, q)
     return r
   } finally {
     if (r < 0 && (q.lo & VM_ACCOUNT) !== 0) k.committed -= q.pages
