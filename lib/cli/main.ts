@@ -1,6 +1,7 @@
 /** The command line: reads arguments, finds the command, turns its end into an exit code. Floor 11. */
 import { readFileSync } from "node:fs"
 import { parseArgs } from "node:util"
+import { conformFiles } from "./conform.ts"
 import { CommandError, EXIT_OK, type Io, stackOf } from "./io.ts"
 import { runModule } from "./run.ts"
 
@@ -24,6 +25,18 @@ const commands: ReadonlyMap<string, Command> = new Map([
           throw new CommandError("run: name the module that exports the scenario: pagewright run MODULE.ts")
         if (more.length > 0) throw new CommandError(`run: one module at a time, not also ${more.join(" ")}`)
         return runModule(path, options, io)
+      }
+    }
+  ],
+  [
+    "conform",
+    {
+      usage: "conform FILE...",
+      what: "judges recordings of a real Linux (format 1, plain or .gz) against the simulation",
+      run: (operands, options, io) => {
+        if (operands.length === 0)
+          throw new CommandError("conform: name the recordings: pagewright conform FILE... (format 1, plain or .gz)")
+        return conformFiles(operands, options, io)
       }
     }
   ]

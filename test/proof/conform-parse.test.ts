@@ -48,6 +48,11 @@ it("registers are numbers, or bigints where a double is too small; negative ones
   expect(args).toEqual([0, 50, 2n ** 64n - 1n, 0x7ffffffff000, 0xfffffffffffff000n, 2n ** 64n - 2n])
 })
 
+it("integers that no double holds are exact", () => {
+  const text = '{"op":"x","a":[18446744073709551615,4503599627370496,18446744073709547520],"r":0}'
+  expect((parseRecord(text) as Op).args).toEqual([2n ** 64n - 1n, 2 ** 52, 2n ** 64n - 4096n])
+})
+
 it("results are values, errors, signals, or nothing that was run", () => {
   expect(op({ r: "0x7ffff7ff0000" }).result).toEqual({ kind: "value", value: 0x7ffff7ff0000 })
   expect(op({ r: 65 }).result).toEqual({ kind: "value", value: 65 })

@@ -19,9 +19,12 @@ export function parseRecord(line: string): Recorded {
   throw new FormatError("no record of format 1: neither seq, op, end nor dead")
 }
 
+/** Integers among the arguments that a double may not hold. */
+const large = /(?<=[[,])-?\d{16,20}(?=[,\]])/g
+
 function jsonOf(line: string): unknown {
   try {
-    return JSON.parse(line)
+    return JSON.parse(line.replace(large, (digits) => `"0x${BigInt.asUintN(64, BigInt(digits)).toString(16)}"`))
   } catch {
     throw new FormatError(`not JSON: ${short(line)}`)
   }

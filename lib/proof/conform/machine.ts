@@ -1,0 +1,151 @@
+/** Our kernel in the recorder's place: performs operations and shows itself. Floor 9. */
+import { nameOf as nameOfErrno } from "../../flags/Errno.ts"
+import { FAULT_ACCERR, FAULT_GP, FAULT_MAPERR, FAULT_SIGBUS } from "../../flags/FaultFlags.ts"
+import { vmBugOn } from "../../mm/base/debug.ts"
+import type { StopName, Verb } from "../../mm/base/stop.ts"
+import type { Word } from "../../mm/base/units.ts"
+import type { Kernel } from "../../mm/kernel.ts"
+import type { Task } from "../../mm/store/tasks.ts"
+import { brk } from "../../mm/sys/brk.ts"
+import { mmap } from "../../mm/sys/mmap.ts"
+import { mprotect, pkeyMprotect } from "../../mm/sys/mprotect.ts"
+import { munmap } from "../../mm/sys/munmap.ts"
+import { exit, fork, reap } from "../../mm/sys/process.ts"
+import { runNow } from "../../mm/sys/run-now.ts"
+import { userLoad8, userStore8 } from "../../mm/sys/trap.ts"
+import { carry } from "./carry.ts"
+import type { Header, Op, Result } from "./record.ts"
+import { bootRecorded } from "./recorded-world.ts"
+import { View } from "./view.ts"
+import type { Seen, World } from "./world.ts"
+
+type Call = (k: Kernel, task: Task, args: (at: number) => Word) => Verb<StopName>
+
+/** Calls that answer a number or an errno, by the recorder's names. */
+const calls: Readonly<Record<string, Call>> = {
+  mmap: (k, task, a) => mmap(k, task, a(0), a(1), a(2), a(3), a(4), a(5)),
+  munmap: (k, task, a) => munmap(k, task, a(0), a(1)),
+  mprotect: (k, task, a) => mprotect(k, task, a(0), a(1), a(2)),
+  pkey_mprotect: (k, task, a) => pkeyMprotect(k, task, a(0), a(1), a(2), a(3)),
+  brk: (k, task, a) => brk(k, task, a(0))
+}
+
+/** The world that a header describes. */
+export const newMachine = (header: Header): World => new Machine(header)
+
+class Machine implements World {
+  private readonly k: Kernel
+  private readonly view: View
+  /** Task rows by the recorder's process numbers. */
+  private readonly tasks = new Map<number, Task>()
+  private live: readonly number[] = [0]
+
+  constructor(header: Header) {
+    const { k, labels, task } = bootRecorded(header)
+    this.k = k
+    this.view = new View(k, labels)
+    this.tasks.set(0, task)
+  }
+
+  perform(op: Op): Result | undefined {
+    const { args, name, process } = op
+    const arg = (at: number): Word => args[at] ?? 0
+    if (name === "rd") return this.access(arg(0), userLoad8(this.k, this.mmOf(process), arg(0)))
+    if (name === "wr") {
+      return this.access(arg(0), userStore8(this.k, this.mmOf(process), arg(0), Number(arg(1)) & 255))
+    }
+    if (name === "fork") return this.fork(process, Number(arg(0)))
+    if (name === "exit") return this.exit(process)
+    const call = calls[name]
+    return call === undefined ? undefined : valueOf(this.run(() => call(this.k, this.taskOf(process), arg)))
+  }
+
+  carry(op: Op): boolean {
+    return carry(this.k, this.taskOf(op.process), op)
+  }
+
+  processes(): readonly number[] {
+    return this.live
+  }
+
+  firstArea(process: number): number {
+    return this.k.maple.find(this.mmOf(process), 0)
+  }
+
+  nextArea(process: number, area: number): number {
+    return this.k.maple.next(this.mmOf(process), area)
+  }
+
+  look(_process: number, area: number, seen: Seen, isWhole: boolean): void {
+    this.view.look(area, seen, isWhole)
+  }
+
+  stats(process: number): readonly number[] {
+    return this.view.stats(this.mmOf(process))
+  }
+
+  peek(process: number, addr: number): number {
+    const found = userLoad8(this.k, this.mmOf(process), addr)
+    if (found >= 0) return found
+    const letters: Readonly<Record<number, string>> = { [FAULT_MAPERR]: "M", [FAULT_ACCERR]: "A", [FAULT_SIGBUS]: "B" }
+    return -(letters[-found] ?? "?").charCodeAt(0)
+  }
+
+  check(): readonly string[] {
+    const wrong: string[] = []
+    for (const check of this.k.checks) check(this.k, wrong)
+    return wrong
+  }
+
+  private taskOf(process: number): Task {
+    return this.tasks.get(process) ?? vmBugOn(`process ${process} is asked for, which does not live`)
+  }
+
+  private mmOf(process: number): number {
+    return this.k.tasks.mm(this.taskOf(process))
+  }
+
+  /** Runs a verb that nothing can keep waiting: nobody else is there. */
+  private run<A>(make: () => Verb<StopName, A>): A {
+    const end = runNow<StopName, A | { readonly _tag: "DONE" }>(this.k, make)
+    if (typeof end === "object" && end !== null && "stop" in end) vmBugOn(`alone in the world, and waits: ${end.stop}`)
+    return end as A // not WOULD_WAIT
+  }
+
+  private fork(process: number, slot: number): Result {
+    const child = this.run(() => fork(this.k, this.taskOf(process), `process ${slot}`))
+    if (child < 0) return valueOf(child)
+    this.tasks.set(slot, child)
+    this.live = [...this.tasks.keys()].sort((a, b) => a - b)
+    return valueOf(0)
+  }
+
+  private exit(process: number): Result {
+    const task = this.taskOf(process)
+    this.run(() => exit(this.k, task))
+    reap(this.k, task)
+    this.tasks.delete(process)
+    this.live = this.live.filter((one) => one !== process)
+    return valueOf(0)
+  }
+
+  /** The byte (0 for a store), or the signal that a fault code stands for. */
+  private access(addr: Word, found: number): Result {
+    if (found >= 0) return valueOf(found)
+    switch (-found) {
+      case FAULT_MAPERR:
+        return { kind: "signal", signal: "SIGSEGV", code: "SEGV_MAPERR", addr }
+      case FAULT_ACCERR:
+        return { kind: "signal", signal: "SIGSEGV", code: "SEGV_ACCERR", addr }
+      case FAULT_SIGBUS:
+        return { kind: "signal", signal: "SIGBUS", code: "BUS_ADRERR", addr }
+      case FAULT_GP:
+        return { kind: "signal", signal: "SIGSEGV", code: "SI_KERNEL", addr: 0 }
+      default:
+        return { kind: "signal", signal: `fault ${-found}`, code: "?", addr }
+    }
+  }
+}
+
+const valueOf = (value: number): Result =>
+  value < 0 ? { kind: "errno", errno: nameOfErrno(value) ?? String(value) } : { kind: "value", value }

@@ -1,0 +1,184 @@
+/** The recorder's machine and process: memory, limits, descriptors, first areas. Floor 9. */
+import { vmBugOn } from "../../mm/base/debug.ts"
+import { addrOf, TASK_SIZE } from "../../mm/base/units.ts"
+import type { Kernel } from "../../mm/kernel.ts"
+import { fget } from "../../mm/area/object.ts"
+import { openAnonymous, RDWR, reopen, writeObject } from "../../mm/object/file.ts"
+import { flagLetters } from "../../mm/proc/smaps.ts"
+import {
+  FILE_DIR,
+  FILE_PIPE,
+  FILE_REGULAR,
+  FILE_SHMEM,
+  FILE_ZERO,
+  type File,
+  FMODE_READ,
+  FMODE_WRITE
+} from "../../mm/store/files.ts"
+import { BRK, END_CODE, END_DATA, START_BRK, START_CODE, START_DATA, START_STACK } from "../../mm/store/mms.ts"
+import * as tasks from "../../mm/store/tasks.ts"
+import { KIND_VDSO, KIND_VVAR, KIND_VVAR_VCLOCK } from "../../mm/store/vmas.ts"
+import { boot } from "../../mm/sys/boot.ts"
+import { placeArea } from "../../mm/sys/exec.ts"
+import { spawn } from "../../mm/sys/process.ts"
+import { runNow } from "../../mm/sys/run-now.ts"
+import { type Area, FormatError, type Header } from "./record.ts"
+
+/** A kernel with the recorder's process in it. */
+export interface RecordedWorld {
+  readonly k: Kernel
+  readonly task: tasks.Task
+  /** Names of the files that recordings name, by `k.files.ids` of their objects. */
+  readonly labels: Map<string, string>
+}
+
+const MIB = 2 ** 20
+/** What the recorder's machine had, in pages. Far more than the frames that stand for it. */
+const RAM_PAGES = (24 * 1024 * MIB) / 4096
+/** Sizes that no recorded sequence comes near. */
+const sizes = {
+  frames: 1 << 14,
+  maxTables: 2048,
+  maxVmas: 4096,
+  maxMms: 16,
+  maxFiles: 1024,
+  maxAnon: 4096,
+  maxRuns: 16
+}
+
+const limits: Readonly<Record<string, number>> = {
+  DATA: tasks.RLIMIT_DATA,
+  STACK: tasks.RLIMIT_STACK,
+  MEMLOCK: tasks.RLIMIT_MEMLOCK,
+  AS: tasks.RLIMIT_AS
+}
+
+/** Boots the machine that `header` describes and runs its process up to the first operation.
+ * Throws FormatError where the header asks for what there is not.
+ */
+export function bootRecorded(header: Header): RecordedWorld {
+  const stack = header.rlimits.get("STACK") ?? 8 * MIB
+  const k = boot({
+    ...sizes,
+    ramPages: RAM_PAGES,
+    maxMapCount: 65530,
+    mmapMinAddr: 4096,
+    lsmMinAddr: 65536,
+    overcommit: 0,
+    mmapBase: mmapBase(stack)
+  })
+  const task = spawn(k, "subject")
+  if (task < 0) vmBugOn(`no process in an empty world: ${task}`)
+  k.tasks.setCaps(task, header.root ? tasks.CAPS_ALL & ~tasks.CAP_SYS_RESOURCE : 0)
+  k.tasks.setRlimit(task, tasks.RLIMIT_MEMLOCK, 8 * MIB, 8 * MIB)
+  k.tasks.setRlimit(task, tasks.RLIMIT_STACK, 8 * MIB, Infinity)
+  for (const [name, bytes] of header.rlimits) {
+    const limit = limits[name]
+    if (limit === undefined) throw new FormatError(`rlimits holds ${name}, which is no limit of memory`)
+    k.tasks.setRlimit(task, limit, bytes, bytes)
+  }
+  const labels = installFiles(k, task)
+  placeStub(k, task, header, labels)
+  return { k, task, labels }
+}
+
+/** First page above the mmap area.
+ * @source arch/x86/mm/mmap.c mmap_base (v6.18), without randomisation: the stack's limit and its guard gap stay free
+ */
+function mmapBase(stackBytes: number): number {
+  const gap = Math.min(Math.max(stackBytes + MIB, 128 * MIB), (TASK_SIZE / 6) * 5)
+  return Math.ceil((TASK_SIZE - gap) / 4096)
+}
+
+/** Descriptors as FORMATS.md lists them; what stands for /dev/null and for the recorder's channels cannot be mapped. */
+function installFiles(k: Kernel, task: tasks.Task): Map<string, string> {
+  const labels = new Map<string, string>()
+  const put = (fd: number, file: File, label = ""): File => {
+    if (file === 0) vmBugOn(`no row for descriptor ${fd}`)
+    k.tasks.setFile(task, fd, file)
+    if (label !== "") labels.set(k.files.ids[k.files.obj(file)]!, label)
+    return file
+  }
+  const f0 = put(10, openAnonymous(k, FILE_SHMEM, RDWR, "/memfd:f0 (deleted)"), "f0")
+  fill(k, f0, 16 * 4096, 0x10)
+  put(17, reopen(k, f0, FMODE_READ))
+  const f1 = put(11, openAnonymous(k, FILE_SHMEM, RDWR, "/tmpfs/f1"), "f1")
+  fill(k, f1, 10 * 4096 + 100, 0x40)
+  put(12, reopen(k, f1, FMODE_READ))
+  put(13, reopen(k, f1, FMODE_WRITE))
+  put(14, openAnonymous(k, FILE_ZERO, RDWR, "/dev/zero"), "zero")
+  put(15, openAnonymous(k, FILE_DIR, FMODE_READ, "/tmpfs"))
+  put(16, openAnonymous(k, FILE_PIPE, FMODE_READ, "pipe:[1]"))
+  const other = put(0, openAnonymous(k, FILE_PIPE, RDWR, "/dev/null"))
+  for (const fd of [1, 2, 100, 101, 102, 103]) {
+    fget(k, other)
+    put(fd, other)
+  }
+  return labels
+}
+
+/** Page p of the file is full of the byte `pattern` + p. */
+function fill(k: Kernel, f: File, size: number, pattern: number): void {
+  const bytes = new Uint8Array(size)
+  for (let at = 0; at < size; at += 4096) bytes.fill(pattern + at / 4096, at, at + 4096)
+  if (writeObject(k, k.files.obj(f), 0, bytes) !== size) vmBugOn("no memory for the recorder's files")
+}
+
+const kinds: Readonly<Record<string, number>> = {
+  "[vdso]": KIND_VDSO,
+  "[vvar]": KIND_VVAR,
+  "[vvar_vclock]": KIND_VVAR_VCLOCK
+}
+
+/** The recorder's own areas, and where the kernel thinks its segments are. */
+function placeStub(k: Kernel, task: tasks.Task, { areas, brk }: Header, labels: Map<string, string>): void {
+  const mm = k.tasks.mm(task)
+  const exe = openAnonymous(k, FILE_REGULAR, FMODE_READ, "/subject", 8 * 4096)
+  if (exe === 0) vmBugOn("no row for the recorder's program")
+  labels.set(k.files.ids[k.files.obj(exe)]!, "exe")
+  k.mms.setStat(mm, START_BRK, brk)
+  k.mms.setStat(mm, BRK, brk)
+  for (const area of areas) {
+    if (area.name === "[vsyscall]") continue
+    if (!area.isStub) throw new FormatError(`init holds ${area.text}, which is not the recorder's own`)
+    const [lo, hi] = wordOf(area.flags)
+    const file = area.file === "exe" ? exe : 0
+    const kind = kinds[area.name]
+    const placed = runNow(k, () =>
+      placeArea(k, mm, { start: area.start, end: area.end, lo, hi, file, pgoff: pgoffOf(area), kind })
+    )
+    if (placed !== 0) vmBugOn(`${area.text} cannot be placed`)
+    if (area.name === "[stack]") k.mms.setStat(mm, START_STACK, addrOf(area.end) - 64)
+    if (area.perms === "r-xp" && file !== 0) {
+      k.mms.setStat(mm, START_CODE, addrOf(area.start))
+      k.mms.setStat(mm, END_CODE, addrOf(area.end))
+    }
+    if (area.perms === "rw-p" && file !== 0) {
+      k.mms.setStat(mm, START_DATA, addrOf(area.start))
+      // Where within its last page the data ends is not recorded; limits in whole pages do not tell.
+      k.mms.setStat(mm, END_DATA, addrOf(area.end) - 2048)
+    }
+  }
+  k.files.addFileRefs(exe, -1) // its areas hold it
+}
+
+const pgoffOf = (area: Area): number | undefined => (area.file === "exe" ? area.offset : undefined)
+
+const bitOf = new Map<string, readonly [lo: number, hi: number]>()
+for (let bit = 0; bit < 32; bit++) {
+  bitOf.set(flagLetters(1 << bit, 0), [1 << bit, 0])
+  bitOf.set(flagLetters(0, 1 << bit), [0, 1 << bit])
+}
+
+/** The flag word that smaps prints as `letters`. */
+function wordOf(letters: string): readonly [lo: number, hi: number] {
+  let lo = 0
+  let hi = 0
+  for (const pair of letters === "" ? [] : letters.split(" ")) {
+    const bits = bitOf.get(pair)
+    if (bits === undefined) throw new FormatError(`init holds a flag ${pair}, which there is not`)
+    lo |= bits[0]
+    hi |= bits[1]
+  }
+  return [lo, hi]
+}

@@ -1,0 +1,113 @@
+/** Areas of a simulated process as recordings show them. Floor 9. */
+import { PRESENT, SPECIAL, ZERO } from "../../flags/PteFlags.ts"
+import type { Kernel } from "../../mm/kernel.ts"
+import { nameOf, permsText } from "../../mm/proc/maps.ts"
+import { flagLetters, forEachPage, smapOf } from "../../mm/proc/smaps.ts"
+import { F_ANON } from "../../mm/store/frames.ts"
+import { DATA_VM, END_CODE, LOCKED_VM, type Mm, STACK_VM, START_CODE, TOTAL_VM } from "../../mm/store/mms.ts"
+import type { Vma } from "../../mm/store/vmas.ts"
+import { MOST_PAGES, NONE } from "./pages.ts"
+import type { Seen } from "./world.ts"
+
+/** What one flag word reads like. */
+interface FlagTexts {
+  readonly perms: string
+  readonly flags: string
+}
+
+const [ANON, ANON_SHARED, FILE, FILE_SHARED, ZEROES] = ["A", "a", "F", "f", "z"].map((c) => c.charCodeAt(0)) as [
+  number,
+  number,
+  number,
+  number,
+  number
+]
+
+/** Looks at areas; files are named in the order in which they are seen first. */
+export class View {
+  private readonly texts = new Map<number, FlagTexts>()
+  private seen: Uint8Array = new Uint8Array(0)
+  private start = 0
+  private shared = 0
+
+  constructor(
+    private readonly k: Kernel,
+    /** Names of files by `k.files.ids` of their objects. */
+    private readonly labels: Map<string, string>
+  ) {}
+
+  /** Fills `seen` from area `v`. */
+  look(v: Vma, seen: Seen, isWhole: boolean): void {
+    const { k } = this
+    const { flags, perms } = this.textsOf(k.vmas.flags(v), k.vmas.flagsHi(v))
+    const file = k.vmas.file(v)
+    seen.start = k.vmas.startOf(v)
+    seen.end = k.vmas.endOf(v)
+    seen.perms = perms
+    seen.flags = flags
+    seen.offset = file === 0 ? 0 : k.vmas.pgoff(v)
+    seen.file = file === 0 ? "-" : this.labelOf(k.files.obj(file))
+    seen.name = nameOf(k, v)
+    if (!isWhole) return
+    this.lookAtPages(v, seen.pages)
+    const smap = smapOf(k, v)
+    const { numbers } = seen
+    numbers[0] = smap.rss
+    numbers[1] = smap.pss
+    numbers[2] = smap.sharedClean
+    numbers[3] = smap.sharedDirty
+    numbers[4] = smap.privateClean
+    numbers[5] = smap.privateDirty
+    numbers[6] = smap.anonymous
+    numbers[7] = smap.locked
+  }
+
+  /** VmSize, VmLck, VmData, VmStk, VmExe in kB. */
+  stats(mm: Mm): readonly number[] {
+    const { mms } = this.k
+    const pages = [TOTAL_VM, LOCKED_VM, DATA_VM, STACK_VM].map((f) => mms.stat(mm, f) * 4)
+    const code = Math.ceil(mms.stat(mm, END_CODE) / 4096) - Math.floor(mms.stat(mm, START_CODE) / 4096)
+    return [...pages, code * 4]
+  }
+
+  private lookAtPages(v: Vma, pages: Uint8Array): void {
+    const n = this.k.vmas.pages(v)
+    if (n > MOST_PAGES) return
+    pages.fill(NONE, 0, n)
+    this.seen = pages
+    this.start = this.k.vmas.startOf(v)
+    forEachPage(this.k, v, this.mark)
+  }
+
+  private readonly mark = (vpn: number, pfn: number, bits: number): void => {
+    this.seen[vpn - this.start] = this.codeOf(pfn, bits)
+  }
+
+  /** As the recorder reads /proc/PID/pagemap. */
+  private codeOf(pfn: number, bits: number): number {
+    if ((bits & PRESENT) === 0) return NONE
+    if ((bits & ZERO) !== 0) return ZEROES
+    if ((bits & SPECIAL) !== 0) return ANON_SHARED // a raw frame number: neither a file's nor exclusive
+    const once = this.k.frames.mapcount(pfn) === 1
+    return this.k.frames.has(pfn, F_ANON) ? (once ? ANON : ANON_SHARED) : once ? FILE : FILE_SHARED
+  }
+
+  private textsOf(lo: number, hi: number): FlagTexts {
+    const key = hi * 2 ** 32 + (lo >>> 0)
+    const known = this.texts.get(key)
+    if (known !== undefined) return known
+    const texts = { perms: permsText(lo), flags: flagLetters(lo, hi) }
+    this.texts.set(key, texts)
+    return texts
+  }
+
+  /** An object nobody named is shared anonymous memory: numbered as it appears. */
+  private labelOf(o: number): string {
+    const id = this.k.files.ids[o]!
+    const known = this.labels.get(id)
+    if (known !== undefined) return known
+    const label = `s${this.shared++}`
+    this.labels.set(id, label)
+    return label
+  }
+}
