@@ -5,7 +5,7 @@
  * @source mm/filemap.c filemap_fault, filemap_read_folio (v6.18)
  */
 import { ENOMEM, OK } from "../../flags/Errno.ts"
-import { T_READ, T_SIGBUS } from "../area/object.ts"
+import { dropCached, putObject, T_READ, T_SIGBUS } from "../area/object.ts"
 import type { PgOff } from "../base/units.ts"
 import type { Kernel, Ops } from "../kernel.ts"
 import type { Obj } from "../store/files.ts"
@@ -25,7 +25,8 @@ export const fileOps: Ops = {
 }
 
 /** Puts an empty page into the cache for a read that is about to start. False: somebody reads it already, or has.
- * Whoever drives a verb asks on NEED_PAGE; only the first is to read.
+ * Whoever drives a verb asks on NEED_PAGE; only the first is to read. Page and object stay until `readDone`, also when the
+ * object is truncated or its last file closed meanwhile.
  * @returns true: read it, then call `readDone`
  */
 export function readClaim(k: Kernel, o: Obj, i: PgOff): boolean {
@@ -38,6 +39,7 @@ export function readClaim(k: Kernel, o: Obj, i: PgOff): boolean {
   }
   k.frames.setCache(p, o, i, 0)
   k.files.addCached(o, 1)
+  k.files.addObjRefs(o, 1)
   return true
 }
 
@@ -47,19 +49,18 @@ export function readTarget(k: Kernel, o: Obj, i: PgOff): Uint8Array {
   return k.frames.bytes.subarray(p * 4096, (p + 1) * 4096)
 }
 
-/** A claimed read ended, well or with an errno; everyone who waits for the page looks again or fails. */
+/** A claimed read ended, well or with an errno; everyone who waits for the page looks again or fails. A page that a
+ * truncation cut off goes now: who waited for it finds the object's end.
+ */
 export function readDone(k: Kernel, o: Obj, i: PgOff, errno: number): void {
   const p = k.xarray.load(o, i)
-  if (p !== 0 && !k.frames.has(p, F_UPTODATE)) {
-    if (errno === OK) k.frames.setFlag(p, F_UPTODATE)
-    else {
-      k.xarray.erase(o, i)
-      k.files.addCached(o, -1)
-      k.frames.clearCache(p)
-      k.frames.put(p)
-    }
-  }
+  const beyond = k.files.size[o]! - i * 4096
+  if (errno === OK && beyond > 0) {
+    if (beyond < 4096) k.frames.zero(p, beyond, 4096)
+    k.frames.setFlag(p, F_UPTODATE)
+  } else dropCached(k, o, i)
   k.runs.wakeAll(k.runs.pageQueue(o, i), i, errno)
+  putObject(k, o)
 }
 
 /** Reads a page in place, for drivers that do not wait: claims it, asks its backing, ends the read.

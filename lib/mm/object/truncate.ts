@@ -23,9 +23,12 @@ export function unmapMappingRange(k: Kernel, o: Obj, first: PgOff, end: PgOff, e
   }
 }
 
-/** Drops the cached pages `[first, end)`. */
+/** Drops the cached pages `[first, end)`. One that is being read is its reader's: `readDone` looks at the size again.
+ * UNLIKE LINUX: truncation waits for the lock of such a page; here it is one turn.
+ */
 function dropRange(k: Kernel, o: Obj, first: PgOff, end: PgOff): void {
-  for (let i = k.xarray.next(o, first); i >= 0 && i < end; i = k.xarray.next(o, i + 1)) dropCached(k, o, i)
+  for (let i = k.xarray.next(o, first); i >= 0 && i < end; i = k.xarray.next(o, i + 1))
+    if (k.frames.has(k.xarray.load(o, i), F_UPTODATE)) dropCached(k, o, i)
 }
 
 /** Sets the size of `o`. Shrinking removes every page beyond the new end from caches and page tables, private copies too,
