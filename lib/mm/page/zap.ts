@@ -14,7 +14,7 @@ import { F_ANON, F_DIRTY, F_REFERENCED, F_SWAPBACKED } from "../store/frames.ts"
 import { type Mm, RSS_ANON, RSS_FILE, RSS_SHMEM } from "../store/mms.ts"
 import type { Vma } from "../store/vmas.ts"
 import { invalidateEnd, invalidateStart } from "./notifier.ts"
-import { flushRange, gatherFrame, putGathered } from "./tlb.ts"
+import { flushMm, flushRange, gatherFrame, putGathered } from "./tlb.ts"
 
 /** Zap private copies too. */
 export const ZAP_COWS = 1
@@ -36,13 +36,13 @@ export function zapRange(k: Kernel, v: Vma, start: Vpn, end: Vpn, which: number)
     if (k.ptes.pop[t] === 0) continue
     const a = l === first ? start & 511 : 0
     const b = l === last ? ((end - 1) & 511) + 1 : 512
-    if (zapLeaf(k, mm, t, a, b, which, l * 512)) cleared = true
+    if (zapLeaf(k, mm, t, a, b, which)) cleared = true
   }
   return cleared
 }
 
 /** Entries `[a, b)` of leaf table `t`. Counters are settled once. */
-function zapLeaf(k: Kernel, mm: Mm, t: number, a: number, b: number, which: number, base: Vpn): boolean {
+function zapLeaf(k: Kernel, mm: Mm, t: number, a: number, b: number, which: number): boolean {
   const ent = k.ptes.ent
   const frames = k.frames
   let used = 0
@@ -69,8 +69,8 @@ function zapLeaf(k: Kernel, mm: Mm, t: number, a: number, b: number, which: numb
       ent[s + 1] = 0
       frames.dropMap(p)
       if (!gatherFrame(k, p)) {
-        // the batch is full: nobody may reach these pages any more before they are put
-        flushRange(k, mm, base + a, base + b)
+        // the batch is full, maybe with pages of other tables and areas: nobody may reach any of them when they are put
+        flushMm(k, mm)
         putGathered(k)
       }
       continue
