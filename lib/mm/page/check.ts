@@ -72,7 +72,9 @@ const framesAreRight: Check = (k, wrong) => {
   wrong.push(...k.frames.check())
 }
 
-/** No TLB line translates what no entry does, unless the frame still waits for its flush. */
+/** No TLB line translates what no entry does, unless the frame still waits for its flush. A fork, which holds mmap_lock for
+ * writing, takes write permission away area by area and flushes once at its end.
+ */
 const tlbIsRight: Check = (k, wrong) => {
   const waiting = new Set<number>()
   for (let r = 0; r < k.runs.max; r++)
@@ -80,10 +82,11 @@ const tlbIsRight: Check = (k, wrong) => {
   for (const mm of liveMms(k)) {
     const tag = k.mms.asn(mm)
     if (!k.tlb.isFresh(tag)) continue
+    const isWritten = k.runs.lockState(k.runs.mmapLock(mm)) < 0
     k.tlb.forEachLine(tag, (vpn, pfn, write) => {
       const s = k.ptes.slot(k.mms.pgd(mm), vpn)
       const bits = s < 0 ? 0 : k.ptes.bits(s)
-      if ((bits & PRESENT) !== 0 && k.ptes.pfn(s) === pfn && (!write || (bits & WRITE) !== 0)) return
+      if ((bits & PRESENT) !== 0 && k.ptes.pfn(s) === pfn && (!write || isWritten || (bits & WRITE) !== 0)) return
       if (!waiting.has(pfn))
         wrong.push(
           `the TLB translates page ${vpn} of mm ${mm} to frame ${pfn}${write ? " for writing" : ""}, its entry does not`
