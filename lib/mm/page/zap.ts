@@ -4,7 +4,7 @@
  *
  * @source mm/memory.c zap_pte_range, zap_page_range_single, unmap_vmas, free_pgtables (v6.18)
  */
-import { VM_MIXEDMAP, VM_PFNMAP } from "../../flags/bits.ts"
+import { VM_MIXEDMAP, VM_PFNMAP, VM_RAND_READ, VM_SEQ_READ } from "../../flags/bits.ts"
 import { DIRTY, PRESENT, SPECIAL, YOUNG, ZERO } from "../../flags/PteFlags.ts"
 import { assertVmaStable } from "../area/vma-lock.ts"
 import { T_ZAP } from "../base/trace.ts"
@@ -30,19 +30,20 @@ export function zapRange(k: Kernel, v: Vma, start: Vpn, end: Vpn, which: number)
   const pgd = k.mms.pgd(mm)
   const first = leafOf(start)
   const last = leafOf(end - 1)
+  const recency = (k.vmas.flags(v) & (VM_SEQ_READ | VM_RAND_READ)) === 0 ? YOUNG : 0 // vma_has_recency
   let cleared = false
   for (let l = k.ptes.nextLeaf(pgd, first, last + 1); l >= 0; l = k.ptes.nextLeaf(pgd, l + 1, last + 1)) {
     const t = k.ptes.leafTable(pgd, l)
     if (k.ptes.pop[t] === 0) continue
     const a = l === first ? start & 511 : 0
     const b = l === last ? ((end - 1) & 511) + 1 : 512
-    if (zapLeaf(k, mm, t, a, b, which)) cleared = true
+    if (zapLeaf(k, mm, t, a, b, which, recency)) cleared = true
   }
   return cleared
 }
 
-/** Entries `[a, b)` of leaf table `t`. Counters are settled once. */
-function zapLeaf(k: Kernel, mm: Mm, t: number, a: number, b: number, which: number): boolean {
+/** Entries `[a, b)` of leaf table `t`. Counters are settled once. Bits of `recency` in an entry mean that its page was used. */
+function zapLeaf(k: Kernel, mm: Mm, t: number, a: number, b: number, which: number, recency: number): boolean {
   const ent = k.ptes.ent
   const frames = k.frames
   let used = 0
@@ -62,7 +63,7 @@ function zapLeaf(k: Kernel, mm: Mm, t: number, a: number, b: number, which: numb
         if ((ff & F_SWAPBACKED) !== 0) shmem++
         else file++
         if ((f & DIRTY) !== 0) frames.setFlag(p, F_DIRTY)
-        if ((f & YOUNG) !== 0) frames.setFlag(p, F_REFERENCED)
+        if ((f & recency) !== 0) frames.setFlag(p, F_REFERENCED)
       }
       used++
       ent[s] = 0
