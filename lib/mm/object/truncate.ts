@@ -7,7 +7,7 @@ import type { PgOff } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import type { Obj } from "../store/files.ts"
 import { ZAP_COWS, ZAP_SKIP_COWS, zapNow } from "../page/zap.ts"
-import { F_UPTODATE } from "../store/frames.ts"
+import { F_DIRTY, F_UPTODATE } from "../store/frames.ts"
 
 /** Invalidation: pages `[first, end)` of `o` leave the page tables of every area that maps them; private copies only if
  * `evenCows`.
@@ -61,5 +61,7 @@ export function punchHole(k: Kernel, o: Obj, from: number, to: number): void {
 
 function zeroPart(k: Kernel, o: Obj, i: PgOff, a: number, b: number): void {
   const p = k.xarray.load(o, i)
-  if (p !== 0 && k.frames.has(p, F_UPTODATE)) k.frames.zero(p, a, b)
+  if (p === 0 || !k.frames.has(p, F_UPTODATE)) return
+  k.frames.zero(p, a, b)
+  k.frames.setFlag(p, F_DIRTY)
 }
