@@ -23,6 +23,7 @@ export function judgeResult(linux: Result, ours: Result): Difference | undefined
 
 function sameResult(a: Result, b: Result): boolean {
   if (a.kind === "value" && b.kind === "value") {
+    if (a.also !== b.also) return false
     return a.value === b.value || BigInt.asUintN(64, BigInt(a.value)) === BigInt.asUintN(64, BigInt(b.value))
   }
   if (a.kind === "errno" && b.kind === "errno") return a.errno === b.errno
@@ -34,7 +35,7 @@ function sameResult(a: Result, b: Result): boolean {
 export function textOfResult(result: Result): string {
   switch (result.kind) {
     case "value":
-      return result.value > 4095 ? `0x${result.value.toString(16)}` : String(result.value)
+      return `${result.value > 4095 ? `0x${result.value.toString(16)}` : result.value}${result.also === undefined ? "" : ` "${result.also}"`}`
     case "errno":
       return `-1 ${result.errno}`
     case "signal":

@@ -3,10 +3,13 @@ import { nameOf as nameOfErrno } from "../../flags/Errno.ts"
 import { FAULT_ACCERR, FAULT_GP, FAULT_MAPERR, FAULT_SIGBUS } from "../../flags/FaultFlags.ts"
 import { vmBugOn } from "../../mm/base/debug.ts"
 import type { StopName, Verb } from "../../mm/base/stop.ts"
-import type { Word } from "../../mm/base/units.ts"
+import { addrOf, lowBits, type Word } from "../../mm/base/units.ts"
 import type { Kernel } from "../../mm/kernel.ts"
 import type { Task } from "../../mm/store/tasks.ts"
 import { brk } from "../../mm/sys/brk.ts"
+import { addSeals, fallocate, ftruncate, getSeals, pread, preadUser, pwrite, pwriteUser } from "../../mm/sys/file.ts"
+import { mlock, mlockall, munlock, munlockall } from "../../mm/sys/mlock.ts"
+import { PR_GET_MDWE, PR_SET_MDWE, setMdwe, setrlimit } from "../../mm/sys/rlimit.ts"
 import { mmap } from "../../mm/sys/mmap.ts"
 import { mprotect, pkeyMprotect } from "../../mm/sys/mprotect.ts"
 import { munmap } from "../../mm/sys/munmap.ts"
@@ -19,15 +22,42 @@ import { bootRecorded } from "./recorded-world.ts"
 import { View } from "./view.ts"
 import type { Seen, World } from "./world.ts"
 
-type Call = (k: Kernel, task: Task, args: (at: number) => Word) => Verb<StopName>
+type Args = (at: number) => Word
+type Call = (k: Kernel, task: Task, args: Args) => Verb<StopName> | number | undefined
 
-/** Calls that answer a number or an errno, by the recorder's names. */
+/** Calls on files that read or write the caller's memory. If it is the recorder's own, nobody knows what they move. */
+const reachesStub: ReadonlySet<string> = new Set(["pread_mem", "pwrite_mem"])
+
+const F_ADD_SEALS = 1033
+const F_GET_SEALS = 1034
+
+/** Calls that answer a number or an errno, by the recorder's names. Undefined: this form of it is not built. */
 const calls: Readonly<Record<string, Call>> = {
   mmap: (k, task, a) => mmap(k, task, a(0), a(1), a(2), a(3), a(4), a(5)),
   munmap: (k, task, a) => munmap(k, task, a(0), a(1)),
   mprotect: (k, task, a) => mprotect(k, task, a(0), a(1), a(2)),
   pkey_mprotect: (k, task, a) => pkeyMprotect(k, task, a(0), a(1), a(2), a(3)),
-  brk: (k, task, a) => brk(k, task, a(0))
+  brk: (k, task, a) => brk(k, task, a(0)),
+  mlock: (k, task, a) => mlock(k, task, a(0), a(1)),
+  mlock2: (k, task, a) => mlock(k, task, a(0), a(1), a(2)),
+  munlock: (k, task, a) => munlock(k, task, a(0), a(1)),
+  mlockall: (k, task, a) => mlockall(k, task, a(0)),
+  munlockall: (k, task) => munlockall(k, task),
+  ftruncate: (k, task, a) => ftruncate(k, task, a(0), a(1)),
+  fallocate: (k, task, a) => fallocate(k, task, a(0), a(1), a(2), a(3)),
+  pread_mem: (k, task, a) => preadUser(k, task, a(0), a(1), a(2), a(3)),
+  pwrite_mem: (k, task, a) => pwriteUser(k, task, a(0), a(1), a(2), a(3)),
+  setrlimit: (k, task, a) => setrlimit(k, task, a(0), a(1), a(2)),
+  fcntl: (k, task, a) => {
+    const command = lowBits(a(1))
+    if (command === F_ADD_SEALS) return addSeals(k, task, a(0), a(2))
+    return command === F_GET_SEALS ? getSeals(k, task, a(0)) : undefined
+  },
+  prctl: (k, task, a) => {
+    const option = lowBits(a(0))
+    if (option === PR_SET_MDWE) return setMdwe(k, task, a(1), a(2), a(3), a(4))
+    return option === PR_GET_MDWE ? k.mms.mdwe(k.tasks.mm(task)) : undefined
+  }
 }
 
 /** The world that a header describes. */
@@ -40,7 +70,7 @@ class Machine implements World {
   private readonly tasks = new Map<number, Task>()
   private live: readonly number[] = [0]
 
-  constructor(header: Header) {
+  constructor(private readonly header: Header) {
     const { k, labels, task } = bootRecorded(header)
     this.k = k
     this.view = new View(k, labels)
@@ -56,8 +86,12 @@ class Machine implements World {
     }
     if (name === "fork") return this.fork(process, Number(arg(0)))
     if (name === "exit") return this.exit(process)
-    const call = calls[name]
-    return call === undefined ? undefined : valueOf(this.run(() => call(this.k, this.taskOf(process), arg)))
+    if (name === "pread64") return this.read(process, arg)
+    if (name === "pwrite64") return valueOf(pwrite(this.k, this.taskOf(process), arg(0), bytesOfHex(op.data), arg(1)))
+    if (reachesStub.has(name) && this.isOfStub(Number(arg(1)), Number(arg(2)))) return undefined
+    const answer = calls[name]?.(this.k, this.taskOf(process), arg)
+    if (answer === undefined) return undefined
+    return valueOf(typeof answer === "number" ? answer : this.run(() => answer))
   }
 
   carry(op: Op): boolean {
@@ -112,6 +146,16 @@ class Machine implements World {
     return end as A // not WOULD_WAIT
   }
 
+  private isOfStub(addr: number, len: number): boolean {
+    return this.header.areas.some((area) => addr < addrOf(area.end) && addr + len > addrOf(area.start))
+  }
+
+  private read(process: number, arg: Args): Result {
+    const into = new Uint8Array(Number(arg(1)))
+    const n = pread(this.k, this.taskOf(process), arg(0), into, arg(2))
+    return n < 0 ? valueOf(n) : { kind: "value", value: n, also: hexOfBytes(into.subarray(0, n)) }
+  }
+
   private fork(process: number, slot: number): Result {
     const child = this.run(() => fork(this.k, this.taskOf(process), `process ${slot}`))
     if (child < 0) return valueOf(child)
@@ -149,3 +193,9 @@ class Machine implements World {
 
 const valueOf = (value: number): Result =>
   value < 0 ? { kind: "errno", errno: nameOfErrno(value) ?? String(value) } : { kind: "value", value }
+
+const bytesOfHex = (hex: string): Uint8Array =>
+  Uint8Array.from(hex.match(/../g) ?? [], (byte) => Number.parseInt(byte, 16))
+
+const hexOfBytes = (bytes: Uint8Array): string =>
+  Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")

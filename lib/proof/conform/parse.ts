@@ -66,7 +66,7 @@ function opOf(fields: Fields): Op {
     process: p ?? 0,
     name: stringOf(fields["op"], "op"),
     args: listOf(a, "a").map((arg) => wordOf(arg, "a")),
-    data: "data" in fields ? stringOf(fields["data"], "data") : "",
+    data: "data" in fields && fields["op"] !== "pread64" ? stringOf(fields["data"], "data") : "",
     result: resultOf(fields),
     deltas: "d" in fields ? byProcess(fields["d"], "d", deltaOf) : none,
     forked: "f" in fields ? byProcess(fields["f"], "f", (areas) => areasOf(areas, "f")) : none,
@@ -83,7 +83,11 @@ function resultOf(fields: Fields): Result {
   if (e !== undefined) return { kind: "errno", errno: stringOf(e, "e") }
   if (r === "noproc" || r === "badslot") return { kind: "nothing" }
   if (r === undefined) throw new FormatError("an operation without a result")
-  return { kind: "value", value: typeof r === "number" ? integerOf(r, "r") : wordOf(r, "r") }
+  const value = typeof r === "number" ? integerOf(r, "r") : wordOf(r, "r")
+  const also = fields["op"] === "pread64" ? fields["data"] : (fields["vec"] ?? fields["out"])
+  if (also === undefined) return { kind: "value", value }
+  if (typeof also !== "string" && typeof also !== "number") throw new FormatError("no text besides the result")
+  return { kind: "value", value, also: String(also) }
 }
 
 function deltaOf(value: unknown): Delta {

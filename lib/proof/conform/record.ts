@@ -58,7 +58,8 @@ export interface Header {
 
 /** What a call answered, or how an access ended. */
 export type Result =
-  | { readonly kind: "value"; readonly value: Word }
+  /** `also`: what came back besides the value: bytes read, pages in core, the field of an ioctl. */
+  | { readonly kind: "value"; readonly value: Word; readonly also?: string }
   | { readonly kind: "errno"; readonly errno: string }
   | { readonly kind: "signal"; readonly signal: string; readonly code: string; readonly addr: Word }
   /** The recorder ran nothing: there was no such process. */
@@ -78,7 +79,7 @@ export interface Op {
   readonly process: number
   readonly name: string
   readonly args: readonly Word[]
-  /** Bytes that went with it, in hex. */
+  /** Bytes to be written, in hex. */
   readonly data: string
   readonly result: Result
   readonly deltas: ReadonlyMap<number, Delta>

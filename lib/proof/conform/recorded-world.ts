@@ -7,6 +7,7 @@ import { openAnonymous, RDWR, reopen, writeObject } from "../../mm/object/file.t
 import { flagLetters } from "../../mm/proc/smaps.ts"
 import {
   FILE_DIR,
+  FILE_NOEXEC,
   FILE_PIPE,
   FILE_REGULAR,
   FILE_SHMEM,
@@ -108,7 +109,7 @@ function installFiles(k: Kernel, task: tasks.Task): Map<string, string> {
   put(13, reopen(k, f1, FMODE_WRITE))
   put(14, openAnonymous(k, FILE_ZERO, RDWR, "/dev/zero"), "zero")
   put(15, openAnonymous(k, FILE_DIR, FMODE_READ, "/tmpfs"))
-  put(16, openAnonymous(k, FILE_PIPE, FMODE_READ, "pipe:[1]"))
+  k.files.setFlags(put(16, openAnonymous(k, FILE_PIPE, FMODE_READ, "pipe:[1]")), FILE_NOEXEC) // as all of pipefs
   const other = put(0, openAnonymous(k, FILE_PIPE, RDWR, "/dev/null"))
   for (const fd of [1, 2, 100, 101, 102, 103]) {
     fget(k, other)
