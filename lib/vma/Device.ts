@@ -163,16 +163,13 @@ export const register = <S, OpenError, MmapError, R>(
     )
   )
 
-/** Is `vma` one of this driver, mapped through the open file whose state is `self`? The same `vm_ops` and the same
- * `vm_private_data`, as Linux drivers compare them.
+/** Is `vma` mapped through the open file whose state is `self`? A state belongs to one open file of one driver, so this is
+ * the comparison of `vm_ops` and `vm_private_data` that Linux drivers make.
  * @source drivers/android/binder/page_range.rs check_vma (v6.18)
  */
-export const owns = <S, OpenError, MmapError, R, here extends AfterUnlock>(
-  device: Device<S, OpenError, MmapError, R>,
-  self: S,
-  vma: AnyVma<here>
-): boolean => {
+export const owns = <S, here extends AfterUnlock>(self: S, vma: AnyVma<here>): boolean => {
   const { guard, row } = inner(vma, View)
-  const open = guard.world.files.get(enter(guard).vmas.file(row))
-  return open !== undefined && open.driver === inner(device, DeviceObject).bound.get(guard.world) && open.state === self
+  const k = enter(guard)
+  const open = guard.world.files.get(k.vmas.file(row))
+  return open !== undefined && open.state === self && guard.world.drivers[k.vmas.ops(row)] === open.driver
 }

@@ -37,7 +37,7 @@ export interface Options {
   /** Table sizes of the simulator itself, for machines that must boot in microseconds. */
   readonly tables?: Partial<Pick<KernelConfig, "maxTables" | "maxVmas" | "maxMms" | "maxFiles" | "maxAnon" | "maxRuns">>
   /** Told of every driver hook that runs, before it runs. */
-  readonly onHook?: (call: HookCall) => void
+  readonly onHook?: (call: HookCall) => Effect.Effect<void>
 }
 
 /** Boots a machine. Throws RangeError for options that make none. */

@@ -12,6 +12,8 @@ import { closeFile } from "../mm/area/object.ts"
 import { vmBugOn } from "../mm/base/debug.ts"
 import {
   EHOOK,
+  H_CLOSE,
+  H_OPEN,
   heldName,
   heldOf,
   hookNames,
@@ -32,7 +34,7 @@ import { readClaim, readDone, readNow, readTarget } from "../mm/object/filemap.t
 import { RUN_RUNNING, RUN_WOKEN } from "../mm/store/runs.ts"
 import { isFail } from "./Fail.ts"
 import { causeOf, neverRead } from "./raw.ts"
-import { type Driver, flush, Guard, Inside, type World } from "./world.ts"
+import { announced, type Driver, fileHook, flush, Guard, type HookCall, Inside, type World } from "./world.ts"
 
 /** Restores the interruptibility of the caller. */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -214,11 +216,11 @@ const callHook = (w: World, r: number, s: number, vma: number, ops: number, vpn:
   const driver = w.drivers[ops]
   const open = w.files.get(w.k.vmas.file(vma))
   if (driver === undefined || open === undefined) return vmBugOn(`area ${vma} has hooks but no driver`)
-  if (w.onHook !== undefined) tell(w, driver, hook, r, vma)
   return Effect.flatMap(Inside, (above) => {
     const guard = new Guard(w, r, above?.live === true ? above : undefined)
+    const call = Effect.suspend(() => driver.call(hook, open.state, guard, vma, vpn))
     const body = Effect.provideService(
-      Effect.suspend(() => driver.call(hook, open.state, guard, vma, vpn)),
+      announced(w, () => callOf(w, driver, hook, r, vma), call),
       Inside,
       guard
     )
@@ -237,18 +239,19 @@ const callHook = (w: World, r: number, s: number, vma: number, ops: number, vpn:
   })
 }
 
-function tell(w: World, driver: Driver, hook: number, r: number, vma: number): void {
+/** What `onHook` is told of a hook of an area. */
+function callOf(w: World, driver: Driver, hook: number, r: number, vma: number): HookCall {
   const { runs, tasks, vmas } = w.k
   const pid = runs.task[r]!
-  w.onHook!({
+  const name = hookNames[hook]!
+  return {
     device: driver.name,
-    hook: hookNames[hook]!,
+    hook: hook === H_OPEN || hook === H_CLOSE ? `vma ${name}` : name,
     locks: heldName(runs.held[r]!),
     pid,
     process: pid === 0 ? "kernel" : tasks.names[pid]!,
-    start: addrOf(vmas.startOf(vma)),
-    end: addrOf(vmas.endOf(vma))
-  })
+    vma: { start: addrOf(vmas.startOf(vma)), end: addrOf(vmas.endOf(vma)) }
+  }
 }
 
 /** The errno that a hook failed with; EHOOK for an error of its own and for a defect. */
@@ -271,7 +274,11 @@ export const releaseFiles = (w: World): Effect.Effect<void> =>
       const end = Effect.sync(() => closeFile(w.k, f))
       if (open === undefined) return end
       return Effect.onExit(
-        Effect.suspend(() => open.driver.release(open.state)),
+        announced(
+          w,
+          () => fileHook(open.driver.name, "release", 0, "kernel"),
+          Effect.suspend(() => open.driver.release(open.state))
+        ),
         (exit) => Effect.andThen(Scope.close(open.scope, exit), end)
       )
     },

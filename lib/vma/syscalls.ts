@@ -22,6 +22,7 @@ import { type Register, wordOf } from "./register.ts"
 import { door, releaseFiles } from "./rim.ts"
 import { settler } from "./settle.ts"
 import type { PageAligned, UserAddr } from "./unit.ts"
+import { announced, fileHook } from "./world.ts"
 
 export type { Register } from "./register.ts"
 
@@ -216,14 +217,17 @@ const openAs = (p: Process, path: string, mode: OpenMode): Effect.Effect<Fd<neve
         : Effect.andThen(releaseFiles(p.world), opened(number, { number }))
     }
     if (!(driver instanceof BoundDriver)) return install()
-    return Effect.flatMap(Effect.exit(restore(driver.open())), (exit): Effect.Effect<Fd<never>, unknown> => {
-      if (Exit.isSuccess(exit)) {
-        p.world.files.set(f, exit.value)
-        return install()
+    return Effect.flatMap(
+      Effect.exit(restore(announced(p.world, () => fileHook(path, "open", p.pid, p.name), driver.open()))),
+      (exit): Effect.Effect<Fd<never>, unknown> => {
+        if (Exit.isSuccess(exit)) {
+          p.world.files.set(f, exit.value)
+          return install()
+        }
+        closeFile(k, f) // nobody has it: it was never open
+        return Effect.failCause(exit.cause)
       }
-      closeFile(k, f) // nobody has it: it was never open
-      return Effect.failCause(exit.cause)
-    })
+    )
   })
 
 const closed = settler("EBADF")
@@ -256,7 +260,8 @@ export const ioctl = (
     if (f === 0) return fail("EBADF")
     const open = p.world.files.get(f)
     const answer = open?.driver.ioctl(open.state, command, registerOf(wordOf(argument)))
-    return answer === undefined ? fail("ENOTTY") : hookAnswer(answer)
+    if (answer === undefined || open === undefined) return fail("ENOTTY")
+    return hookAnswer(announced(p.world, () => fileHook(open.driver.name, "ioctl", p.pid, p.name), answer))
   })
 
 // ---- limits, and what /proc shows

@@ -80,6 +80,9 @@ const settable: Readonly<Record<string, Edit>> = {
   VM_DONTDUMP: edits.dontdump
 }
 
+/** Flag edits that were asked for: an effect that makes them in order; the first that is refused ends it. */
+interface Plan extends Editing, Effect.Effect<View, Fail<"EINVAL">> {}
+
 /** The flag edits that a view and a plan have in common. */
 abstract class Editing {
   abstract with(edit: Edit): Plan
@@ -112,8 +115,7 @@ abstract class Editing {
   }
 }
 
-/** Edits in order, made when it is run; the first that is refused ends it. */
-class Plan extends Effectable.Mixin(Editing) {
+class EditPlan extends Effectable.Mixin(Editing) {
   readonly #view: View
   readonly #edits: readonly Edit[]
   constructor(view: View, todo: readonly Edit[]) {
@@ -122,7 +124,7 @@ class Plan extends Effectable.Mixin(Editing) {
     this.#edits = todo
   }
   override with(edit: Edit): Plan {
-    return new Plan(this.#view, [...this.#edits, edit])
+    return new EditPlan(this.#view, [...this.#edits, edit])
   }
   override asEffect(): Effect.Effect<View, Fail<"EINVAL">> {
     const view = this.#view
@@ -146,7 +148,7 @@ export class View extends Editing {
     this.row = row
   }
   override with(edit: Edit): Plan {
-    return new Plan(this, [edit])
+    return new EditPlan(this, [edit])
   }
 
   get start(): PageAligned<UserAddr> {

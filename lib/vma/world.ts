@@ -53,17 +53,34 @@ export interface OpenFile {
 export interface HookCall {
   /** Path of the device. */
   readonly device: string
+  /** `open`, `mmap`, `ioctl`, `release` of the file; `vma open`, `vma close`, `may_split`, `fault` of its areas. */
   readonly hook: string
-  /** Locks that the verb holds: `mmap:w` for instance. */
+  /** Locks that the caller holds: `mmap:w` for instance, or `nothing`. */
   readonly locks: string
-  /** Process that the verb runs for; 0 none. */
+  /** Process that it runs for; 0 none. */
   readonly pid: number
   /** Name of that process, or "kernel". */
   readonly process: string
-  /** First address of the VMA, and the first behind it. */
-  readonly start: number
-  readonly end: number
+  /** The VMA's first address and the first behind it; undefined for a hook of the file. */
+  readonly vma: { readonly start: number; readonly end: number } | undefined
 }
+
+/** Tells whoever listens of a hook, then runs it. */
+export const announced = <A, E, R>(
+  w: World,
+  call: () => HookCall,
+  hook: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> => (w.onHook === undefined ? hook : Effect.andThen(w.onHook(call()), hook))
+
+/** A hook of a file: it is called with no lock held. */
+export const fileHook = (device: string, hook: string, pid: number, process: string): HookCall => ({
+  device,
+  hook,
+  locks: "nothing",
+  pid,
+  process,
+  vma: undefined
+})
 
 /** One machine. */
 export class World {
@@ -79,7 +96,7 @@ export class World {
   readonly resume: (() => void)[] = []
   readonly stash: (Cause.Cause<unknown> | undefined)[] = []
   /** Told of every hook before it runs. */
-  onHook: ((call: HookCall) => void) | undefined = undefined
+  onHook: ((call: HookCall) => Effect.Effect<void>) | undefined = undefined
   /** Only with an explorer: performed at every stop, before the stop itself. */
   at: ((run: number, stop: number) => Effect.Effect<void>) | undefined = undefined
   /** Only with an explorer: page reads and workers run under its scheduler. */

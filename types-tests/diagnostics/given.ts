@@ -1,8 +1,9 @@
 /** What the snippets beside this file take for granted. Never run. */
 import { Context, Effect } from "effect"
-import type { Fail, Lockdep, Locked, Mm, Page, VmaRef } from "pagewright"
+import type { Fail, Kernel, Lockdep, Locked, Mm, Page, VmaRef } from "pagewright"
 import { Units } from "pagewright"
 
+export declare const machine: Kernel.Machine
 export declare const mm: Mm.Mm
 export declare const file: Locked.Mapping
 export declare const page: Page.Page

@@ -1,7 +1,7 @@
 /** Lock order and atomic context. Texts follow lockdep. */
 import { Effect } from "effect"
-import { Fail, Lockdep, Locked, Page } from "pagewright"
-import { at, file, mm } from "./given.ts"
+import { Fail, Kernel, Lockdep, Locked, Page } from "pagewright"
+import { at, file, machine, mm } from "./given.ts"
 
 //: M30 leave an errno unhandled at the edge of a task
 export const m30 = () => Lockdep.runTask(
@@ -101,9 +101,10 @@ export const m41x = () => Effect.runPromise(
 )
 
 //: M65 hide a sleeping effect in a synchronous run, in atomic context
-export const m65 = Locked.rcuRead(() => Effect.sync(() => Effect.runSync(Effect.scoped(Page.allocPage("GFP_ATOMIC")))))
+const booted = Effect.provideService(Kernel.Kernel, machine)
+export const m65 = Locked.rcuRead(() => Effect.sync(() => Effect.runSync(booted(Effect.scoped(Page.allocPage("GFP_ATOMIC"))))))
 //! refused
-export const m65x = Locked.rcuRead(() => Effect.sync(() => Effect.runSync(Effect.scoped(Page.allocPage("GFP_KERNEL")))))
+export const m65x = Locked.rcuRead(() => Effect.sync(() => Effect.runSync(booted(Effect.scoped(Page.allocPage("GFP_KERNEL"))))))
 
 //: M67 build a section outside, run it inside another
 const walk = Locked.withUser(mm, (mm) => Locked.mmapRead(mm, () => Effect.void))
