@@ -15,7 +15,7 @@ import {
   VM_WRITE,
   VMH_SEALED
 } from "../../flags/bits.ts"
-import { EACCES, EINVAL, ENOMEM, EPERM, OK } from "../../flags/Errno.ts"
+import { EACCES, EINTR, EINVAL, ENOMEM, EPERM, OK } from "../../flags/Errno.ts"
 import { EXEC, GROWSDOWN, GROWSUP, READ, SEM, WRITE } from "../../flags/ProtFlags.ts"
 import { enoughMemory, mayExpandVm, vmStatAccount } from "../area/account.ts"
 import { mmapUnlock, needMmap, tryMmap, WRITE as WRITE_MODE } from "../area/mmap-lock.ts"
@@ -152,11 +152,13 @@ function* mprotectFixup(k: Kernel, mm: Mm, prev: Vma, v: Vma, start: Vpn, end: V
       lo |= VM_ACCOUNT
     }
   } else if ((old & VM_ACCOUNT) !== 0 && k.vmas.ops(v) === 0 && k.vmas.anon(v) === 0) lo &= ~VM_ACCOUNT
-  const w = yield* vmaModify(k, prev, v, start, end, lo, k.vmas.flagsHi(v))
-  if (w < 0) {
-    k.committed -= charged
-    return w
+  let w = EINTR // what a kill at may_split leaves behind
+  try {
+    w = yield* vmaModify(k, prev, v, start, end, lo, k.vmas.flagsHi(v))
+  } finally {
+    if (w < 0) k.committed -= charged
   }
+  if (w < 0) return w
   k.vmas.setFlags(w, lo | (k.vmas.flags(w) & VM_IGNORE_MERGE), k.vmas.flagsHi(w))
   changeProtection(k, w, start, end)
   if ((old & VM_ACCOUNT) !== 0 && (lo & VM_ACCOUNT) === 0) k.committed -= pages
