@@ -48,9 +48,9 @@ export class Xarray {
     this.freeHead = n
     this.live--
   }
-  /** Nodes that one `store` may need. */
+  /** Are there as many nodes as one `store` may need: five levels up, five down? Asked first, so that it cannot stop half-way. */
   private room(): boolean {
-    return this.top + 12 < this.maxNodes || this.freeHead !== 0
+    return this.live + 12 < this.maxNodes
   }
 
   load(x: number, i: PgOff): Pfn {
@@ -68,7 +68,12 @@ export class Xarray {
     if (this.fail.hit() || !this.room()) return false
     let n = this.root[x]!
     let h = this.height[x]!
-    if (n === 0) n = this.root[x] = this.node()
+    if (n === 0) {
+      // as high as it must be from the start: a node without entries would never be given back
+      while (i >>> (h * 6) >= 64) h++
+      n = this.root[x] = this.node()
+      this.height[x] = h
+    }
     while (i >>> (h * 6) >= 64) {
       const r = this.node()
       this.ent[r << 6] = n
