@@ -126,13 +126,28 @@ export function* resolve(
       const done = afterFaultHook(k, v, vpn, access, r)
       if (done !== GIVE_UP) return done
     } else if (code === FAULT_MKWRITE) {
-      const r = yield needHook(k, v, H_PAGE_MKWRITE, vpn, KILLABLE)
-      if (r < 0) return r === ENOMEM ? FAULT_OOM : FAULT_SIGBUS
-      const slot = k.ptes.slot(k.mms.pgd(k.vmas.mmOf(v)), vpn)
-      if (slot === NO_SLOT || k.ptes.isNone(slot)) continue // zapped meanwhile: from the start
-      makeWritable(k, slot)
-      return FAULT_OK
+      const done = yield* askOwner(k, v, vpn)
+      if (done !== GIVE_UP) return done
     }
+  }
+}
+
+/** Asks the owner of `v` whether the page behind the read-only entry of `vpn` may be written, and makes it so.
+ * @returns FAULT_OK | FAULT_SIGBUS | FAULT_OOM | GIVE_UP it is another page by now: look again
+ */
+function* askOwner(k: Kernel, v: Vma, vpn: Vpn): Verb<"NEED_HOOK"> {
+  const pgd = k.mms.pgd(k.vmas.mmOf(v))
+  const p = k.ptes.pfn(k.ptes.slot(pgd, vpn))
+  k.frames.get(k.frames.folio(p)) // or its number could be another page's when the hook has answered
+  try {
+    const r = yield needHook(k, v, H_PAGE_MKWRITE, vpn, KILLABLE)
+    if (r < 0) return r === ENOMEM ? FAULT_OOM : FAULT_SIGBUS
+    const slot = k.ptes.slot(pgd, vpn)
+    if (slot === NO_SLOT || !k.ptes.isPresent(slot) || k.ptes.pfn(slot) !== p) return GIVE_UP
+    makeWritable(k, slot)
+    return FAULT_OK
+  } finally {
+    k.frames.put(p)
   }
 }
 
@@ -146,12 +161,9 @@ function afterFaultHook(k: Kernel, v: Vma, vpn: Vpn, access: Access, reply: numb
     return isFinal(code) ? code : GIVE_UP
   }
   if (reply === 0) return FAULT_OK // VM_FAULT_NOPAGE and nothing there: the access faults again
-  if (access === WRITING && !isPrivateReady(k, v)) return FAULT_OOM
   const code = finishFill(k, v, vpn, slot, reply, access === WRITING)
   return isFinal(code) ? code : GIVE_UP
 }
-
-const isPrivateReady = (k: Kernel, v: Vma): boolean => k.vmas.anon(v) !== 0 || k.anon.prepare(v, 0)
 
 /** Queues the current run for page `pgoff` of object `o`, which somebody must read. Operands: a = object, b = page offset. */
 export function needPage(k: Kernel, o: number, pgoff: number): ReturnType<typeof k.runs.stop<"NEED_PAGE">> {
