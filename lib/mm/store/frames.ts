@@ -221,7 +221,12 @@ export class Frames {
    */
   allocOrder(order: number, compound: boolean): Pfn {
     if (this.fail.hit()) return 0
-    const p = this.takeBlock(order)
+    let p = this.takeBlock(order)
+    if (p === 0 && this.hotTop !== 0) {
+      // single frames on the stack join no block: all go back before there is none to be had
+      while (this.hotTop !== 0) this.drain(Math.min(BATCH, this.hotTop))
+      p = this.takeBlock(order)
+    }
     if (p === 0) return 0
     for (let q = p; q < p + (1 << order); q++) {
       const r = q << 3
@@ -289,13 +294,13 @@ export class Frames {
       this.freeBlock(p, order)
       return
     }
-    if (this.hotTop === STACK) this.drain()
+    if (this.hotTop === STACK) this.drain(BATCH)
     this.hot[this.hotTop++] = p
   }
-  private drain(): void {
-    for (let i = 0; i < BATCH; i++) this.freeBlock(this.hot[i]!, 0)
-    this.hot.copyWithin(0, BATCH, this.hotTop)
-    this.hotTop -= BATCH
+  private drain(n: number): void {
+    for (let i = 0; i < n; i++) this.freeBlock(this.hot[i]!, 0)
+    this.hot.copyWithin(0, n, this.hotTop)
+    this.hotTop -= n
   }
   /** Copies the bytes of frame `from` to frame `to`. */
   copy(to: Pfn, from: Pfn): void {
