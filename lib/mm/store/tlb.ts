@@ -155,7 +155,7 @@ export class Tlb {
       return 0
     }
     // across pages: both are faulted in before the first byte changes
-    if (this.baseFor(addr, true) < 0 || this.baseFor(addr + 3, true) < 0) return this.fault
+    if (this.baseFor(addr, true) < 0 || this.baseFor(addr + 4096 - off, true) < 0) return this.fault
     for (let k = 0; k < 4; k++) if (this.store8(addr + k, value >>> (k << 3)) !== 0) return this.fault
     return 0
   }
