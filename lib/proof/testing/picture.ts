@@ -54,9 +54,7 @@ export function mapPicture(k: Kernel, task: number, picture: string, legend: Leg
       const a = legend[letter] ?? letters[letter]
       if (a === undefined) throw new KernelBug(`picture "${picture}": the legend has no "${letter}"`)
       const off = a.fd === undefined || a.fd < 0 ? 0 : ((a.pgoff ?? 0) + page - at) * 4096
-      const r = call(k, () =>
-        mmap(k, task, page * 4096, run.length * 4096, a.prot, a.flags | FIXED, a.fd ?? -1, off)
-      )
+      const r = call(k, () => mmap(k, task, page * 4096, run.length * 4096, a.prot, a.flags | FIXED, a.fd ?? -1, off))
       if (r < 0) return r
     }
     page += run.length
