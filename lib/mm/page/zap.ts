@@ -113,7 +113,8 @@ export function zapNow(k: Kernel, v: Vma, start: Vpn, end: Vpn, which: number): 
 export function zapPageRangeSingle(k: Kernel, v: Vma, vpn: Vpn, len: number): void {
   assertVmaStable(k, v)
   const end = vpn + len
-  if (!(len >= 0) || end >= WORD_PAGES || vpn < k.vmas.startOf(v) || end > k.vmas.endOf(v)) {
+  const whole = Number.isInteger(vpn) && Number.isInteger(len)
+  if (!whole || len < 0 || end >= WORD_PAGES || vpn < k.vmas.startOf(v) || end > k.vmas.endOf(v)) {
     k.warn.once(
       "zapPageRangeSingle",
       `zap_page_range_single: pages [${vpn}, ${end}) are not inside area [${k.vmas.startOf(v)}, ${k.vmas.endOf(v)}); nothing is zapped`
