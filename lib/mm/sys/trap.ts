@@ -2,7 +2,7 @@
  * @source arch/x86/mm/fault.c (v6.18)
  */
 import { type Access, FAULT_GP, FAULT_MAPERR, FAULT_OK, READ, WRITE } from "../../flags/FaultFlags.ts"
-import { DIRTY, PRESENT, PROTNONE, SPECIAL, WRITE as PTE_WRITE } from "../../flags/PteFlags.ts"
+import { DIRTY, PRESENT, PROTNONE, SPECIAL, WRITE as PTE_WRITE, YOUNG } from "../../flags/PteFlags.ts"
 import { T_FAULT } from "../base/trace.ts"
 import { type Addr, TASK_SIZE, vpnOf, type Vpn, type Word } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
@@ -64,6 +64,7 @@ function hit(k: Kernel, mm: Mm, vpn: Vpn, write: boolean): boolean {
   if (slot === NO_SLOT) return false
   const bits = k.ptes.bits(slot)
   if ((bits & PRESENT_MASK) !== PRESENT || (write && (bits & (PTE_WRITE | DIRTY)) !== (PTE_WRITE | DIRTY))) return false
+  k.ptes.setBits(slot, bits | YOUNG)
   k.tlb.fill(vpn, k.ptes.pfn(slot), write)
   return true
 }
@@ -88,5 +89,5 @@ export function userStore8(k: Kernel, mm: Mm, addr: Word, value: number): number
   if (bad !== FAULT_OK) return -bad
   if (k.activeMm !== mm) switchMm(k, mm)
   k.tlb.store8(Number(addr), value)
-  return -k.tlb.takeFault()
+  return 0 - k.tlb.takeFault()
 }
