@@ -28,7 +28,12 @@ export function writeProtected(k: Kernel, v: Vma, vpn: Vpn, slot: number): numbe
     makeWritable(k, slot)
     return FAULT_OK
   }
-  if ((bits & ZERO) !== 0) return mapFreshPage(k, v, vpn, slot)
+  if ((bits & ZERO) !== 0) {
+    const code = mapFreshPage(k, v, vpn, slot)
+    // who faulted may not be who uses the translation: population, or the kernel on a user's behalf
+    if (code === FAULT_OK) flushRange(k, k.vmas.mmOf(v), vpn, vpn + 1)
+    return code
+  }
   const p = k.ptes.pfn(slot)
   if ((bits & SPECIAL) === 0 && k.frames.has(p, F_ANON) && canReuse(k, v, p)) {
     k.ptes.setBits(slot, bits | WRITE | DIRTY | YOUNG)
