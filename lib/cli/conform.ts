@@ -2,7 +2,7 @@
 import { createReadStream, statSync } from "node:fs"
 import { open } from "node:fs/promises"
 import { createGunzip } from "node:zlib"
-import { newMachine } from "../proof/conform/machine.ts"
+import { newMachines } from "../proof/conform/machine.ts"
 import { LineError, Reader } from "../proof/conform/reader.ts"
 import { jsonOfTally, textOfTally } from "../proof/conform/report.ts"
 import { Session } from "../proof/conform/session.ts"
@@ -17,7 +17,7 @@ export async function conformFiles(
   options: { readonly json: boolean },
   io: Io
 ): Promise<number> {
-  const session = new Session(newMachine)
+  const session = new Session(newMachines())
   const progress = progressOn(io, session)
   const controller = new AbortController()
   const interrupt = (): void => controller.abort()

@@ -60,6 +60,9 @@ export class Puppet implements World {
   peek(process: number, addr: number): number {
     return this.memory(process, addr)
   }
+  close(): readonly string[] {
+    return []
+  }
   check(): readonly string[] {
     return this.broken
   }

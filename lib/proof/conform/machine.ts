@@ -18,7 +18,7 @@ import { runNow } from "../../mm/sys/run-now.ts"
 import { userLoad8, userStore8 } from "../../mm/sys/trap.ts"
 import { carry } from "./carry.ts"
 import type { Header, Op, Result } from "./record.ts"
-import { bootRecorded } from "./recorded-world.ts"
+import { beginRecorded, bootRecorded } from "./recorded-world.ts"
 import { View } from "./view.ts"
 import type { Seen, World } from "./world.ts"
 
@@ -60,19 +60,34 @@ const calls: Readonly<Record<string, Call>> = {
   }
 }
 
-/** The world that a header describes. */
-export const newMachine = (header: Header): World => new Machine(header)
+/** Makes the worlds that headers describe, one after another. A kernel whose processes left nothing behind is used again:
+ * that is quicker than a boot, and shows what a kernel is like that has lived for a while.
+ */
+export function newMachines(): (header: Header) => World {
+  let spare: Kernel | undefined
+  return (header) => {
+    const k = spare ?? bootRecorded()
+    spare = undefined
+    return new Machine(k, header, () => {
+      spare = k
+    })
+  }
+}
 
 class Machine implements World {
-  private readonly k: Kernel
   private readonly view: View
   /** Task rows by the recorder's process numbers. */
   private readonly tasks = new Map<number, Task>()
   private live: readonly number[] = [0]
+  private readonly freeAtFirst: number
 
-  constructor(private readonly header: Header) {
-    const { k, labels, task } = bootRecorded(header)
-    this.k = k
+  constructor(
+    private readonly k: Kernel,
+    private readonly header: Header,
+    private readonly giveBack: () => void
+  ) {
+    this.freeAtFirst = k.frames.free() + k.vdso.length
+    const { labels, task } = beginRecorded(k, header)
     this.view = new View(k, labels)
     this.tasks.set(0, task)
   }
@@ -128,6 +143,25 @@ class Machine implements World {
   check(): readonly string[] {
     const wrong: string[] = []
     for (const check of this.k.checks) check(this.k, wrong)
+    return wrong
+  }
+
+  close(): readonly string[] {
+    for (const process of this.live) this.exit(process)
+    const { k } = this
+    const left = [
+      ["processes", k.tasks.live],
+      ["address spaces", k.mms.live],
+      ["areas", k.vmas.live],
+      ["page tables", k.ptes.live],
+      ["anon_vmas", k.anon.live],
+      ["files", k.files.liveFiles],
+      ["objects", k.files.liveObjects],
+      ["promised pages", k.committed],
+      ["frames", this.freeAtFirst - k.frames.free() - k.vdso.length]
+    ] as const
+    const wrong = left.filter(([, n]) => n !== 0).map(([what, n]) => `${n} ${what} are left when every process is gone`)
+    if (wrong.length === 0) this.giveBack()
     return wrong
   }
 

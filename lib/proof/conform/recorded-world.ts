@@ -16,7 +16,16 @@ import {
   FMODE_READ,
   FMODE_WRITE
 } from "../../mm/store/files.ts"
-import { BRK, END_CODE, END_DATA, START_BRK, START_CODE, START_DATA, START_STACK } from "../../mm/store/mms.ts"
+import {
+  BRK,
+  END_CODE,
+  END_DATA,
+  MMAP_BASE,
+  START_BRK,
+  START_CODE,
+  START_DATA,
+  START_STACK
+} from "../../mm/store/mms.ts"
 import * as tasks from "../../mm/store/tasks.ts"
 import { KIND_VDSO, KIND_VVAR, KIND_VVAR_VCLOCK } from "../../mm/store/vmas.ts"
 import { boot } from "../../mm/sys/boot.ts"
@@ -25,9 +34,8 @@ import { spawn } from "../../mm/sys/process.ts"
 import { runNow } from "../../mm/sys/run-now.ts"
 import { type Area, FormatError, type Header } from "./record.ts"
 
-/** A kernel with the recorder's process in it. */
-export interface RecordedWorld {
-  readonly k: Kernel
+/** The recorder's process in a kernel. */
+export interface RecordedProcess {
   readonly task: tasks.Task
   /** Names of the files that recordings name, by `k.files.ids` of their objects. */
   readonly labels: Map<string, string>
@@ -54,20 +62,22 @@ const limits: Readonly<Record<string, number>> = {
   AS: tasks.RLIMIT_AS
 }
 
-/** Boots the machine that `header` describes and runs its process up to the first operation.
- * Throws FormatError where the header asks for what there is not.
- */
-export function bootRecorded(header: Header): RecordedWorld {
-  const stack = header.rlimits.get("STACK") ?? 8 * MIB
-  const k = boot({
+/** Boots a machine like the recorder's. */
+export const bootRecorded = (): Kernel =>
+  boot({
     ...sizes,
     ramPages: RAM_PAGES,
     maxMapCount: 65530,
     mmapMinAddr: 4096,
     lsmMinAddr: 65536,
     overcommit: 0,
-    mmapBase: mmapBase(stack)
+    mmapBase: mmapBase(8 * MIB)
   })
+
+/** Begins the process that `header` describes, up to the first operation.
+ * Throws FormatError where the header asks for what there is not.
+ */
+export function beginRecorded(k: Kernel, header: Header): RecordedProcess {
   const task = spawn(k, "subject")
   if (task < 0) vmBugOn(`no process in an empty world: ${task}`)
   k.tasks.setCaps(task, header.root ? tasks.CAPS_ALL & ~tasks.CAP_SYS_RESOURCE : 0)
@@ -78,9 +88,10 @@ export function bootRecorded(header: Header): RecordedWorld {
     if (limit === undefined) throw new FormatError(`rlimits holds ${name}, which is no limit of memory`)
     k.tasks.setRlimit(task, limit, bytes, bytes)
   }
+  k.mms.setStat(k.tasks.mm(task), MMAP_BASE, mmapBase(k.tasks.rlimit(task, tasks.RLIMIT_STACK)))
   const labels = installFiles(k, task)
   placeStub(k, task, header, labels)
-  return { k, task, labels }
+  return { task, labels }
 }
 
 /** First page above the mmap area.

@@ -26,12 +26,18 @@ export interface Options {
 /** Lines of a program that are kept: sequences may be of any length. */
 const MOST_PROGRAM = 64
 
+/** A line of the program, written only if somebody is to read it. */
+interface Step {
+  readonly op: Op
+  readonly isSkipped: boolean
+}
+
 interface Sequence {
   readonly header: Header
   readonly state: State
   readonly world: World
   readonly counts: Counts
-  readonly program: string[]
+  readonly program: Step[]
   next: number
   isOver: boolean
   /** The operation that ended the judgement. */
@@ -100,7 +106,7 @@ export class Session {
     if (ours === undefined) {
       if (!hasEffect(op) && run.world.carry(op)) {
         run.counts.skipped++
-        note(run, `${lineOfOp(op, op.result)}  # skipped`)
+        note(run, op, true)
         return undefined
       }
       run.counts.notJudged++
@@ -109,28 +115,29 @@ export class Session {
       return undefined
     }
     run.counts.judged++
-    note(run, lineOfOp(op, op.result))
+    note(run, op, false)
     return judgeResult(op.result, ours) ?? this.compareState(run)
   }
 
   private compareState(run: Sequence): Difference | undefined {
     const found = this.judge.judgeState(run.state, run.world)
     if (found !== undefined || this.options.check !== true) return found
-    const [wrong] = run.world.check()
-    return wrong === undefined ? undefined : { what: "broken promise", linux: "none", ours: wrong, process: -1 }
+    return broken(run.world.check())
   }
 
   private end(run: Sequence, record: End | Dead, line: number): void {
     this.current = undefined
     if (record.kind === "dead") {
+      run.world.close()
       this.tally.dropped++
       return
     }
     if (!run.isOver) {
-      note(run, "(last sweep)")
       this.guarded(run, line, () => judgeSweep(record, run.world))
     }
     if (!run.isOver) run.counts.complete++
+    const left = run.world.close()
+    if (!run.isOver && this.options.check === true) this.guarded(run, line, () => broken(left))
     this.tally.add(run.header.theme, run.counts, run.stop, run.divergence)
   }
 
@@ -151,8 +158,11 @@ export class Session {
   }
 }
 
-function note(run: Sequence, line: string): void {
-  if (run.program.push(line) > MOST_PROGRAM) run.program.shift()
+const broken = ([wrong]: readonly string[]): Difference | undefined =>
+  wrong === undefined ? undefined : { what: "broken promise", linux: "none", ours: wrong, process: -1 }
+
+function note(run: Sequence, op: Op, isSkipped: boolean): void {
+  if (run.program.push({ op, isSkipped }) > MOST_PROGRAM) run.program.shift()
 }
 
 function told(run: Sequence, found: Difference, line: number): Divergence {
@@ -166,7 +176,7 @@ function told(run: Sequence, found: Difference, line: number): Divergence {
     what: found.process > 0 ? `${found.what} of process ${found.process}` : found.what,
     linux: found.linux,
     ours: found.ours,
-    program,
+    program: program.map(({ isSkipped, op }) => `${lineOfOp(op, op.result)}${isSkipped ? "  # skipped" : ""}`),
     areas: diffOf(linux, ours),
     picture: pictureOfAreas(linux, ours)
   }

@@ -48,4 +48,6 @@ export interface World {
   readonly peek: (process: number, addr: number) => number
   /** Sentences about promises that the machine broke; empty as a rule. */
   readonly check: () => readonly string[]
+  /** Ends every process; the world is not used again. Sentences about what they left behind. */
+  readonly close: () => readonly string[]
 }
