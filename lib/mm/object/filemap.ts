@@ -10,6 +10,7 @@ import type { PgOff } from "../base/units.ts"
 import type { Kernel, Ops } from "../kernel.ts"
 import type { Obj } from "../store/files.ts"
 import { F_UPTODATE } from "../store/frames.ts"
+import { MAX_INDEX } from "../store/xarray.ts"
 
 /** vm_operations of files. */
 export const fileOps: Ops = {
@@ -18,7 +19,8 @@ export const fileOps: Ops = {
   mapsAround: true,
   translate: (k, v, pgoff) => {
     const o = k.vmas.obj(v)
-    if (pgoff * 4096 >= k.files.size[o]!) return T_SIGBUS
+    // UNLIKE LINUX: beyond the 4 TiB that a page cache holds here, no page can be had
+    if (pgoff * 4096 >= k.files.size[o]! || pgoff >= MAX_INDEX) return T_SIGBUS
     const p = k.xarray.load(o, pgoff)
     return p !== 0 && k.frames.has(p, F_UPTODATE) ? p : T_READ
   }
@@ -34,7 +36,7 @@ export function readClaim(k: Kernel, o: Obj, i: PgOff): boolean {
   const p = k.frames.allocZeroed()
   if (p === 0 || !k.xarray.store(o, i, p)) {
     if (p !== 0) k.frames.put(p)
-    k.runs.wakeAll(k.runs.pageQueue(o, i), i, ENOMEM)
+    k.runs.wakePage(o, i, ENOMEM)
     return false
   }
   k.frames.setCache(p, o, i, 0)
@@ -59,7 +61,7 @@ export function readDone(k: Kernel, o: Obj, i: PgOff, errno: number): void {
     if (beyond < 4096) k.frames.zero(p, beyond, 4096)
     k.frames.setFlag(p, F_UPTODATE)
   } else dropCached(k, o, i)
-  k.runs.wakeAll(k.runs.pageQueue(o, i), i, errno)
+  k.runs.wakePage(o, i, errno)
   putObject(k, o)
 }
 

@@ -167,8 +167,7 @@ function afterFaultHook(k: Kernel, v: Vma, vpn: Vpn, access: Access, reply: numb
 
 /** Queues the current run for page `pgoff` of object `o`, which somebody must read. Operands: a = object, b = page offset. */
 export function needPage(k: Kernel, o: number, pgoff: number): ReturnType<typeof k.runs.stop<"NEED_PAGE">> {
-  k.runs.enqueue(k.runs.pageQueue(o, pgoff), pgoff)
-  k.runs.a[k.runs.current] = o
+  k.runs.enqueuePage(o, pgoff)
   return k.runs.stop<"NEED_PAGE">(NEED_PAGE | KILLABLE)
 }
 

@@ -227,17 +227,19 @@ export class Runs {
     } else if (this.state[r] === RUN_WOKEN && kindOf(s) === NEED_LOCK) this.unlock(q, this.mode[r]!, r)
     this.state[r] = RUN_RUNNING
   }
-  /** Joins queue `q` under `key`: woken with all others of that key, and looks again afterwards. */
-  enqueue(q: number, key: number): void {
+  /** The current run waits for page `pgoff` of object `o`: woken with all others of that page, and looks again afterwards. */
+  enqueuePage(o: number, pgoff: number): void {
     const r = this.current
-    this.b[r] = key
-    this.push(q, r)
+    this.a[r] = o
+    this.b[r] = pgoff
+    this.push(this.pageQueue(o, pgoff), r)
   }
-  /** Wakes everyone in `q`, or those waiting under `key`; their yield gives `reply`. */
-  wakeAll(q: number, key = -1, reply = 0): void {
+  /** Wakes everyone who waits for page `pgoff` of object `o`; their yield gives `reply`. */
+  wakePage(o: number, pgoff: number, reply: number): void {
+    const q = this.pageQueue(o, pgoff)
     for (let r = this.head[q]!; r !== 0;) {
       const n = this.next[r]!
-      if (key < 0 || this.b[r] === key) {
+      if (this.a[r] === o && this.b[r] === pgoff) {
         this.unlink(q, r)
         this.wake(r, reply)
       }

@@ -63,9 +63,9 @@ export class Xarray {
     }
     return this.ent[(n << 6) | (i & 63)]!
   }
-  /** Stores frame `v` (not 0) at `i`; false when no node is left, and then nothing has changed. */
+  /** Stores frame `v` (not 0) at `i`; false beyond MAX_INDEX and when no node is left, and then nothing has changed. */
   store(x: number, i: PgOff, v: Pfn): boolean {
-    if (this.fail.hit() || !this.room()) return false
+    if (i >= MAX_INDEX || this.fail.hit() || !this.room()) return false
     let n = this.root[x]!
     let h = this.height[x]!
     if (n === 0) {
