@@ -23,7 +23,7 @@ export const FAULT_WOULD_WAIT = 32
  * @returns FAULT_OK | FAULT_GP | FAULT_MAPERR
  */
 export function checkUserAddr(addr: Word): number {
-  if (typeof addr === "number" && addr >= 0 && addr < TASK_SIZE && addr % 1 === 0) return FAULT_OK
+  if (typeof addr === "number" && addr >= 0 && addr < TASK_SIZE && Math.floor(addr) === addr) return FAULT_OK
   const a =
     typeof addr === "bigint"
       ? BigInt.asUintN(64, addr)
