@@ -47,7 +47,7 @@ const MOST_STEPS = 20_000
 /** Searches for a schedule that `play` throws at.
  * @param most - schedules, at most
  */
-export function search(play: (table: Table) => void, strategy: Strategy, most = Infinity): Outcome {
+export function playAll(play: (table: Table) => void, strategy: Strategy, most = Infinity): Outcome {
   const began = performance.now()
   let schedules = 0
   let steps = 0

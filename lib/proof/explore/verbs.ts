@@ -26,9 +26,11 @@ import {
 import type { Kernel } from "../../mm/kernel.ts"
 import { readClaim, readDone, readTarget } from "../../mm/object/filemap.ts"
 import { RUN_RUNNING, RUN_WOKEN } from "../../mm/store/runs.ts"
+import { TASK_LIVE } from "../../mm/store/tasks.ts"
 import { boot } from "../../mm/sys/boot.ts"
-import { drainMmput } from "../../mm/sys/process.ts"
-import { type Choice, type Outcome, search, type Table } from "./search.ts"
+import { drainMmput, exit } from "../../mm/sys/process.ts"
+import { runNow } from "../../mm/sys/run-now.ts"
+import { type Choice, type Outcome, playAll, type Table } from "./search.ts"
 import { ENVIRONMENT, type Strategy } from "./strategy.ts"
 import { stopText, waitText } from "./words.ts"
 
@@ -52,8 +54,10 @@ export interface VerbCase<W extends { readonly k: Kernel }> {
   readonly boot: () => W
   /** Tasks by name; each does its verbs one after another. */
   readonly tasks: (world: W) => Readonly<Record<string, readonly Call[]>>
-  /** Looks at what the schedule came to, and tears down what `boot` made. */
-  readonly end?: (world: W) => void
+  /** Looks at what the schedule came to, and lets go of what `boot` kept. Then every process ends, and nothing is left.
+   * @param results - of each task's verbs, in order; fewer where it was killed
+   */
+  readonly end?: (world: W, results: Readonly<Record<string, readonly unknown[]>>) => void
   /** Looks at the world after every step. */
   readonly always?: (world: W) => void
   /** What hooks answer; without it every hook agrees. */
@@ -73,7 +77,7 @@ export const exploreVerbs = <W extends { readonly k: Kernel }>(
   it: VerbCase<W>,
   strategy: Strategy,
   most?: number
-): Outcome => search((table) => new Play(it, table).run(), strategy, most)
+): Outcome => playAll((table) => new Play(it, table).run(), strategy, most)
 
 /** A task: its verbs, and the one in flight. */
 interface Running {
@@ -92,6 +96,7 @@ interface Running {
   b: number
   vpn: number
   isOver: boolean
+  readonly results: unknown[]
 }
 
 /** A page that somebody reads. */
@@ -132,7 +137,8 @@ class Play<W extends { readonly k: Kernel }> {
       a: 0,
       b: 0,
       vpn: 0,
-      isOver: calls.length === 0
+      isOver: calls.length === 0,
+      results: []
     })
   }
 
@@ -148,8 +154,9 @@ class Play<W extends { readonly k: Kernel }> {
     const stuck = this.tasks.filter((t) => !t.isOver)
     if (stuck.length > 0) throw new KernelBug(`deadlock: ${stuck.map((t) => waitText(this.k, t)).join("; ")}`)
     this.k.runs.preempt = false
-    this.it.end?.(this.world)
     checkIdle(this.k)
+    this.it.end?.(this.world, Object.fromEntries(this.tasks.map((t) => [t.name, t.results])))
+    endProcesses(this.k)
   }
 
   canGoOn(t: Running): boolean {
@@ -161,7 +168,9 @@ class Play<W extends { readonly k: Kernel }> {
   /** The next step of a task: its next verb begins, a hook answers, or the verb goes on. */
   turn(t: Running): Choice {
     const name = `${t.name}: ${t.calls[t.at]![0]}`
-    const then = (): string => this.whereIs(t, name)
+    const n = t.results.length
+    const then = (): string =>
+      t.results.length > n ? `, ends with ${String(t.results.at(-1))}` : `, ${stopText(this.k, t)}`
     const { verb } = t
     if (verb === undefined) {
       return { who: t.who, what: () => `${name} begins`, then, go: () => this.begin(t) }
@@ -199,8 +208,10 @@ class Play<W extends { readonly k: Kernel }> {
     runs.current = t.row
     const turn = next()
     runs.flush()
-    if (turn.done === true) this.ended(t)
-    else {
+    if (turn.done === true) {
+      t.results.push(turn.value)
+      this.ended(t)
+    } else {
       t.stop = turn.value
       t.a = runs.a[t.row]!
       t.b = runs.b[t.row]!
@@ -291,11 +302,15 @@ class Play<W extends { readonly k: Kernel }> {
     checkMm(this.k)
     this.it.always?.(this.world)
   }
+}
 
-  whereIs(t: Running, name: string): string {
-    if (t.verb !== undefined) return `, ${stopText(this.k, t)}`
-    return name === `${t.name}: ${t.calls[t.at - 1]?.[0]}` ? ", ends" : ""
-  }
+/** Ends every process that is left: what it mapped goes, and nothing stays behind. */
+function endProcesses(k: Kernel): void {
+  for (let t = 1; t < k.tasks.limit(); t++) if (k.tasks.state(t) === TASK_LIVE) runNow(k, () => exit(k, t))
+  for (let f = k.released.shift(); f !== undefined; f = k.released.shift()) closeFile(k, f)
+  checkIdle(k)
+  if (k.vmas.live !== 0) vmBugOn(`${k.vmas.live} areas are left when every process has ended`)
+  if (k.mms.live !== 0) vmBugOn(`${k.mms.live} address spaces are left when every process has ended`)
 }
 
 const WORKER = "kworker"
