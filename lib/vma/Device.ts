@@ -75,7 +75,9 @@ export const make = <
   Sp extends HookEffect<"maySplit"> = Nothing,
   F extends HookEffect<"fault"> = Effect.Effect<never>
 >(definition: {
-  /** Called by open(2): its answer is the state of that open file. What it acquires lives as long as the file.
+  /** Called by open(2): its answer is the state of that open file. What it acquires lives as long as the file. Write it with
+   * Effect.gen or a pipe, or give it a name first: where it holds a lambda like `Effect.map(x, (y) => ...)` in place,
+   * TypeScript looks at the hooks before it knows the state.
    * @source rust/kernel/miscdevice.rs MiscDevice::open (v6.18)
    */
   readonly open: Effect.Effect<S, OpenError, OR>

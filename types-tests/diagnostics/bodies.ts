@@ -109,3 +109,13 @@ export const b16 = Locked.withUser(mm, (mm) => Locked.mmapRead(mm, (mmap) => Eff
 })))
 type Said = typeof b16
 export const said: Same<Said, Effect.Effect<number, Fail.Fail<"EFAULT" | "ESRCH">, Db | import("pagewright").Lockdep.Sleeps<"mmput()"> | import("pagewright").Lockdep.Takes<"mmap_lock">>> = true
+
+//: B17 a device whose open is a data-first call with a lambda: give it a name, or write a pipe or a generator
+const withPage = Effect.map(Page.allocPage("GFP_KERNEL"), (page) => ({ page }))
+export const b17 = Device.make({ open: withPage, kind: "mixedmap", mmap: (self, vma) => vma.vmInsertPage(vma.start, self.page) })
+//! refused
+export const b17x = Device.make({
+  open: Effect.map(Page.allocPage("GFP_KERNEL"), (page) => ({ page })),
+  kind: "mixedmap",
+  mmap: (self, vma) => vma.vmInsertPage(vma.start, self.page)
+})
