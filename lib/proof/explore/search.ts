@@ -1,5 +1,5 @@
 /** Plays schedule after schedule; one that fails is played again from its choices alone, and then told. Floor 9, internal. */
-import { NOBODY, type Option, replay, type Strategy } from "./strategy.ts"
+import { type Choices, NOBODY, type Option, replay, type Strategy } from "./strategy.ts"
 
 /** A schedule that failed. */
 export interface Failure {
@@ -8,7 +8,7 @@ export interface Failure {
   /** What happened, a line a step. */
   readonly story: readonly string[]
   /** Gives the same schedule to `replay`. */
-  readonly choices: readonly number[]
+  readonly choices: Choices
 }
 
 /** What a search came to. */
@@ -35,7 +35,9 @@ export interface Choice extends Option {
 export interface Table {
   /** Lets one of `from` happen; whoever ran last is put first. */
   readonly choose: (from: Choice[]) => void
-  /** A choice inside a step: an index into `options`. The turn stays whose it is. */
+  /** A choice inside a step: an index into `options`, of which the first is the ordinary one and is not told. The turn
+   * stays whose it is.
+   */
   readonly decide: (options: readonly Option[]) => number
   /** Is this step one that no earlier schedule had? Then what it led to must be looked at. */
   readonly isNew: () => boolean
@@ -57,8 +59,6 @@ export function playAll(play: (table: Table) => void, strategy: Strategy, most =
     let last = NOBODY
     let n = 0
     const pick = (from: readonly Option[]): number => {
-      if (++n > MOST_STEPS) throw new Error(`livelock: ${MOST_STEPS} steps and no end`)
-      steps++
       if (from.length === 1) return 0
       const i = by.pick(from, last)
       choices.push(i)
@@ -67,6 +67,8 @@ export function playAll(play: (table: Table) => void, strategy: Strategy, most =
     try {
       play({
         choose(from) {
+          if (++n > MOST_STEPS) throw new Error(`livelock: ${MOST_STEPS} steps and no end`)
+          steps++
           if (from.length > 1) from.sort((a, b) => Number(b.who === last) - Number(a.who === last))
           const c = from[pick(from)]!
           last = c.who
@@ -77,7 +79,7 @@ export function playAll(play: (table: Table) => void, strategy: Strategy, most =
         },
         decide(options) {
           const i = pick(options)
-          story?.push(`    ${options[i]!.what()}`)
+          if (i !== 0) story?.push(`    ${options[i]!.what()}`)
           return i
         },
         isNew: () => choices.length > known
@@ -110,11 +112,12 @@ function told(
   once: (by: Strategy, choices: number[], story?: string[]) => string | undefined
 ): Failure {
   const story: string[] = []
-  const again = once(replay(choices), [], story)
+  const kept = Object.fromEntries(choices.flatMap((choice, i) => (choice === 0 ? [] : [[i, choice]])))
+  const again = once(replay(kept), [], story)
   return {
     message: again === message ? message : `${message}\nbut played again it ends so: ${again ?? "nothing is wrong"}`,
     story,
-    choices
+    choices: kept
   }
 }
 
@@ -125,5 +128,5 @@ export function tell(o: Outcome): string {
     return `${counted}: ${o.isComplete ? "all of them pass" : "they pass, others were not tried"}`
   const width = String(o.failure.story.length).length
   const lines = o.failure.story.map((line, i) => `${String(i + 1).padStart(width + 2)}. ${line}`)
-  return `${o.failure.message}\n${lines.join("\n")}\n(${counted}; replay([${o.failure.choices.join(", ")}]))`
+  return `${o.failure.message}\n${lines.join("\n")}\n(${counted}; replay(${JSON.stringify(o.failure.choices)}))`
 }

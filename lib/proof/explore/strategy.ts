@@ -119,8 +119,11 @@ export function pct(seed: number, times: number, steps: number, depth: number): 
   }
 }
 
-/** The one schedule that these choices lead to; where they end, whoever is first goes on. */
-export function replay(choices: readonly number[]): Strategy {
+/** What was chosen in a schedule: the n-th choice, and which of its options; those that are the first are left out. */
+export type Choices = Readonly<Record<number, number>>
+
+/** The one schedule in which these choices are made, and the first option is taken everywhere else. */
+export function replay(choices: Choices): Strategy {
   let i = 0
   return {
     pick: (from) => Math.min(choices[i++] ?? 0, from.length - 1),

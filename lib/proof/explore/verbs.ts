@@ -178,7 +178,7 @@ class Play<W extends { readonly k: Kernel }> {
     if (kindOf(t.stop) === NEED_HOOK && t.answer === undefined) {
       const hook = hookNames[subOf(t.stop)]!
       const what = (): string => `${name}: hook ${hook} runs under ${heldName(heldOf(t.stop))}`
-      return { who: t.who, what, then: () => `, answers ${t.answer}`, go: () => this.callHook(t) }
+      return { who: t.who, what, then: () => ` and answers ${t.answer}`, go: () => this.callHook(t) }
     }
     return {
       who: t.who,
