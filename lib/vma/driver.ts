@@ -82,7 +82,13 @@ export class BoundDriver implements Driver {
     if (hook === H_MMAP) this.#begin(guard, vma)
     const done = this.#with(body(ofDriver(state), ofDriver(new View(guard, vma)), unitOf(addrOf(vpn))))
     if (hook !== H_FAULT) return done
-    return Effect.map(done, (page) => inner(ofDriver(page), OwnedPage).use(guard.world))
+    return Effect.map(done, (page) => {
+      const { world, run } = guard
+      const frame = inner(ofDriver(page), OwnedPage).use(world)
+      world.k.frames.get(frame) // somebody may put the page before the verb goes on
+      world.pinned[run] = frame
+      return frame
+    })
   }
 
   ioctl(state: unknown, command: number, argument: bigint): Effect.Effect<unknown, unknown> | undefined {

@@ -120,6 +120,7 @@ export const drive = <W extends StopName, A>(
       w.k.runs.state[r] = RUN_RUNNING
       const reply = ended.value
       t = step(w, r, () => g.next(reply))
+      unpin(w, r)
     }
     return t.value
   })
@@ -131,6 +132,15 @@ function withdraw<W extends StopName, A>(w: World, r: number, s: number, g: Verb
   // The value is never looked at: the verb is over.
   const end = step(w, r, () => g.return(neverRead()))
   if (end.done !== true) vmBugOn("a finally block may not stop")
+  unpin(w, r)
+}
+
+/** Lets go of the page that a fault hook answered with: it is mapped by now, or not wanted. */
+function unpin(w: World, r: number): void {
+  const frame = w.pinned[r]
+  if (frame === undefined) return
+  w.pinned[r] = undefined
+  w.k.frames.put(frame)
 }
 
 /** Runs the verb up to its next stop. The row is current, and whoever it woke is resumed. */

@@ -95,6 +95,8 @@ export class World {
   readonly waiting: (Fiber.Fiber<unknown, unknown> | undefined)[] = []
   readonly resume: (() => void)[] = []
   readonly stash: (Cause.Cause<unknown> | undefined)[] = []
+  /** By run row: the frame that its fault hook answered with, referenced until the verb has mapped it. */
+  readonly pinned: (number | undefined)[] = []
   /** Told of every hook before it runs. */
   onHook: ((call: HookCall) => Effect.Effect<void>) | undefined = undefined
   /** Only with an explorer: performed at every stop, before the stop itself. */
