@@ -56,7 +56,7 @@ export class Ptes {
     const t = this.leafTable(pgd, leaf)
     return t === 0 ? NO_SLOT : (t << 10) | ((vpn & 511) << 1)
   }
-  /** Slot of a page, making missing levels; NO_SLOT when the pool is empty (levels made stay: unmapping frees them). */
+  /** Slot of a page, making missing levels; NO_SLOT when the pool is empty, and no level is left without a leaf. */
   slotAlloc(pgd: number, vpn: Vpn): number {
     const t = this.leafTableAlloc(pgd, (vpn * (1 / 512)) | 0)
     return t === 0 ? NO_SLOT : (t << 10) | ((vpn & 511) << 1)
@@ -74,9 +74,22 @@ export class Ptes {
     if (b === 0) return 0
     const c = (b << 10) | (((leaf >>> 9) & 511) << 1)
     const d = this.ent[c]! || this.addTable(b, c)
-    if (d === 0) return 0
     const e = (d << 10) | ((leaf & 511) << 1)
-    return this.ent[e]! || this.addTable(d, e)
+    const t = d === 0 ? 0 : this.ent[e]! || this.addTable(d, e)
+    if (t === 0) {
+      // levels above no leaf would never be found again
+      if (d !== 0) this.dropEmpty(b, c)
+      this.dropEmpty(pgd, a)
+    }
+    return t
+  }
+  private dropEmpty(parent: number, at: number): void {
+    const t = this.ent[at]!
+    if (this.pop[t] !== 0) return
+    this.freeTable(t)
+    this.ent[at] = 0
+    this.ent[at + 1] = 0
+    this.pop[parent]!--
   }
   private addTable(parent: number, at: number): number {
     const t = this.newTable()

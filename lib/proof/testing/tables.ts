@@ -8,9 +8,9 @@ import { TASK_FREE } from "../../mm/store/tasks.ts"
 /** How many rows of each table are in use. */
 export type Counts = Readonly<Record<string, number>>
 
-/** Counts what is in use: all of it goes back to what it was when whoever asked for it has ended. */
+/** Counts what is in use: none of it, the page of zeroes aside, when all who asked for it have ended. */
 export const countsOf = (k: Kernel): Counts => ({
-  "frame(s)": k.frames.limit - k.frames.free(),
+  "frame(s)": k.frames.limit - 1 - k.frames.free(),
   "page table(s)": k.ptes.live,
   "VMA(s)": k.vmas.live,
   "tree node(s)": k.maple.live,

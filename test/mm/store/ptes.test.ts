@@ -106,13 +106,28 @@ describe("ptes", () => {
     expect(p.ent.subarray(again << 10, (again + 1) << 10).every((word) => word === 0)).toBe(true)
   })
 
-  it("has no slot when tables ran out; the levels made until then stay, and are freed", () => {
-    const { p, pgd } = tables(4)
-    expect(p.slotAlloc(pgd, 0)).toBe(NO_SLOT)
-    expect(p.live).toBe(3)
-    // a retry is as good as new once there is room
-    expect(p.slot(pgd, 0)).toBe(NO_SLOT)
-    const roomy = tables(5)
-    expect(roomy.p.slotAlloc(roomy.pgd, 0)).not.toBe(NO_SLOT)
+  it("has no slot when tables ran out, and gives back the levels it made for it", () => {
+    for (const max of [2, 3, 4]) {
+      const { p, pgd } = tables(max)
+      expect(p.slotAlloc(pgd, 0)).toBe(NO_SLOT)
+      expect(p.live, `of ${max} tables`).toBe(1)
+      expect(p.pop[pgd]).toBe(0)
+    }
+    const { p, pgd } = tables(5)
+    const near = p.slotAlloc(pgd, 0)
+    expect(p.slotAlloc(pgd, 2 ** 34), "another top-level entry").toBe(NO_SLOT)
+    expect(p.slot(pgd, 0), "what was there stays").toBe(near)
+    expect(p.live).toBe(4)
+  })
+
+  it("gives back its levels whichever of the three allocations fails", () => {
+    for (let nth = 1; nth <= 3; nth++) {
+      const { p, pgd, fail } = tables(16)
+      fail.arm(nth)
+      expect(p.slotAlloc(pgd, 77)).toBe(NO_SLOT)
+      fail.arm(0)
+      expect(p.live).toBe(1)
+      expect(p.slotAlloc(pgd, 77)).not.toBe(NO_SLOT)
+    }
   })
 })
