@@ -1,7 +1,7 @@
 /** Address spaces: handles that keep them, and the reference's names for what is done with them. Floor 8. */
 import { Effect, Option, type Scope } from "effect"
 import { mmdrop, mmgrab } from "../mm/area/mm.ts"
-import { RSS_ANON, RSS_FILE, RSS_SHMEM, TOTAL_VM } from "../mm/store/mms.ts"
+import { MM_LIVE, RSS_ANON, RSS_FILE, RSS_SHMEM, TOTAL_VM } from "../mm/store/mms.ts"
 import { type Fail, fail } from "./Fail.ts"
 import { MmObject, MmUser } from "./handles.ts"
 import { mmapRead, mmapReadTry, tryVmaRead, type WithUser } from "./Locked.ts"
@@ -119,7 +119,7 @@ export const stat = (mm: Mm): Effect.Effect<Stat> =>
     return {
       users: mms.users(row),
       count: mms.count(row),
-      areas: mms.users(row) === 0 ? 0 : maple.size(row),
+      areas: mms.state(row) === MM_LIVE ? maple.size(row) : 0,
       totalVm: mms.stat(row, TOTAL_VM),
       rss: { file: mms.rss(row, RSS_FILE), anon: mms.rss(row, RSS_ANON), shmem: mms.rss(row, RSS_SHMEM) },
       hiwaterRss: mms.hiwaterRss(row)

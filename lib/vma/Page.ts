@@ -2,13 +2,16 @@
 import { Effect, type Scope } from "effect"
 import { PAGE_SHIFT as SHIFT, PAGE_SIZE as SIZE } from "../mm/base/units.ts"
 import { F_DRIVER } from "../mm/store/frames.ts"
+import { access } from "./access.ts"
 import { type Fail, fail } from "./Fail.ts"
 import { OwnedPage, siteOf } from "./handles.ts"
-import type { Sleeps } from "./Lockdep.ts"
+import type { Sleeps, Takes } from "./Lockdep.ts"
 import { type Kernel, onWorld } from "./machine.ts"
 import type { Mapped, Page } from "./page-handle.ts"
-import { inner, mappedOf, pageOf, ran } from "./raw.ts"
+import { onProcess, type Task } from "./process.ts"
+import { inner, mappedOf, numberOf, pageOf, ran } from "./raw.ts"
 import type { AfterUnlock, AnyEffect, Body, Release, Stay } from "./region.ts"
+import type { UserAddr } from "./unit.ts"
 import { enter, Guard, type World } from "./world.ts"
 
 export type { Mapped, Page } from "./page-handle.ts"
@@ -98,6 +101,35 @@ export const fillZero = (page: Page, offset: number, length: number): Effect.Eff
   onBytes(page, offset, length, (into) => {
     into.fill(0)
   })
+
+/** Copies `length` bytes of the calling process, from address `from` on, into the page, from byte `offset` on.
+ * @returns EINVAL beyond the page | EFAULT where the process may not read
+ * @locks none held on entry: it may fault, and a fault may take mmap_lock
+ * @partial bytes before the one that faulted are copied
+ * @source rust/kernel/page.rs Page::copy_from_user_slice_raw (v6.18)
+ */
+export const copyFromUserSlice = (
+  page: Page,
+  offset: number,
+  length: number,
+  from: UserAddr
+): Effect.Effect<void, Fail<"EINVAL" | "EFAULT">, Task | Takes<"mmap_lock">> =>
+  onProcess((p) =>
+    Effect.suspend((): Effect.Effect<void, Fail<"EINVAL" | "EFAULT">> => {
+      const frame = inner(page, OwnedPage).use(p.world)
+      if (!fits(offset, length, PAGE_SIZE)) return fail("EINVAL")
+      const into = bytesOf(p.world, frame, offset, length)
+      const copied = access(
+        p,
+        numberOf(from),
+        length,
+        false,
+        (bytes, at, done, n) => into.set(bytes.subarray(at, at + n), done),
+        () => {}
+      )
+      return Effect.catch(copied, () => fail("EFAULT"))
+    })
+  )
 
 /** Runs `body` while the whole page is mapped into the kernel. Mappings end in the reverse order of their beginnings.
  * @source rust/kernel/page.rs Page::with_page_mapped (v6.18)

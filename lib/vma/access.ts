@@ -23,6 +23,7 @@ export const access = <A>(
   done: () => A
 ): Effect.Effect<A, Signal> =>
   Effect.suspend(() => {
+    if (length === 0) return Effect.succeed(done())
     const bad = checkUserAddr(address)
     if (bad !== FAULT_OK) return Effect.fail(signalOf(bad, asAddress(address)))
     return from(p, Number(address), length, write, use, done)

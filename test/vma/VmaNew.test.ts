@@ -90,7 +90,8 @@ describe("VmaNew", () => {
             Effect.gen(function* () {
               const device = Device.make({
                 open: Effect.void,
-                mmap: (_, vma) => Effect.asVoid(set === "setDontcopy" ? vma.setDontcopy() : vma.setDontdump())
+                mmap: (_, vma) =>
+                  set === "setDontcopy" ? Effect.asVoid(vma.setDontcopy()) : Effect.asVoid(vma.setDontdump())
               })
               yield* Device.register("/dev/test", device)
               return yield* Task.run(
