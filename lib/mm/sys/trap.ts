@@ -1,7 +1,7 @@
 /** Where user accesses enter the kernel: loads and stores by address, a TLB miss, a page fault, a signal. Floor 6.
  * @source arch/x86/mm/fault.c (v6.18)
  */
-import { type Access, FAULT_GP, FAULT_MAPERR, FAULT_OK, READ, WRITE } from "../../flags/FaultFlags.ts"
+import { type Access, FAULT_GP, FAULT_MAPERR, FAULT_OK, FAULT_SIGBUS, READ, WRITE } from "../../flags/FaultFlags.ts"
 import { DIRTY, PRESENT, PROTNONE, SPECIAL, WRITE as PTE_WRITE, YOUNG } from "../../flags/PteFlags.ts"
 import { T_FAULT } from "../base/trace.ts"
 import { type Addr, TASK_SIZE, vpnOf, type Vpn, type Word } from "../base/units.ts"
@@ -9,6 +9,7 @@ import type { Kernel } from "../kernel.ts"
 import { fault, faultNow } from "../page/fault.ts"
 import { GIVE_UP } from "../page/need.ts"
 import { switchMm } from "../page/tlb.ts"
+import { bitsAt } from "../page/walk.ts"
 import { NO_SLOT } from "../store/ptes.ts"
 import type { Mm } from "../store/mms.ts"
 import { runNow } from "./run-now.ts"
@@ -46,7 +47,9 @@ function miss(k: Kernel, addr: Addr, write: boolean): number {
   if (hit(k, mm, vpn, write)) return FAULT_OK
   const code = resolveNow(k, mm, vpn, write ? WRITE : READ)
   if (code !== FAULT_OK) return code
-  return hit(k, mm, vpn, write) ? FAULT_OK : FAULT_WOULD_WAIT
+  if (hit(k, mm, vpn, write)) return FAULT_OK
+  // UNLIKE LINUX: no bus answers for a raw frame number here, and faulting again would not help.
+  return (bitsAt(k, mm, vpn) & SPECIAL) !== 0 ? FAULT_SIGBUS : FAULT_WOULD_WAIT
 }
 
 /** Resolves a fault in one turn, the generator included where it does not have to wait. */

@@ -12,13 +12,19 @@ import type { Mm } from "../store/mms.ts"
 import { NO_SLOT } from "../store/ptes.ts"
 import { checkUserAddr } from "./trap.ts"
 
-/** Frame behind page `vpn` if its entry allows the access now; -1 if it must be faulted in first. */
+/** It must be faulted in first. */
+const MISSING = -1
+/** A raw frame number: there are no bytes to copy. */
+const RAW = -2
+
+/** Frame behind page `vpn` if its entry allows the access now; else MISSING or RAW. */
 function frameFor(k: Kernel, mm: Mm, vpn: Vpn, write: boolean): number {
   const slot = k.ptes.slot(k.mms.pgd(mm), vpn)
-  if (slot === NO_SLOT) return -1
+  if (slot === NO_SLOT) return MISSING
   const bits = k.ptes.bits(slot)
   const need = write ? PRESENT | PTE_WRITE | DIRTY : PRESENT
-  return (bits & need) === need && (bits & (PROTNONE | SPECIAL)) === 0 ? k.ptes.pfn(slot) : -1
+  if ((bits & need) !== need || (bits & PROTNONE) !== 0) return MISSING
+  return (bits & SPECIAL) !== 0 ? RAW : k.ptes.pfn(slot)
 }
 
 /** might_fault(): a user copy may take mmap_lock, so nothing may be held. */
@@ -51,11 +57,12 @@ function* copy(k: Kernel, mm: Mm, addr: number, bytes: Uint8Array, out: boolean)
     if (at >= TASK_SIZE) return bytes.length - done
     const vpn = vpnOf(at)
     let p = frameFor(k, mm, vpn, out)
-    while (p < 0) {
+    while (p === MISSING) {
       const code = yield* fault(k, mm, vpn, out ? WRITE : READ)
       if (code !== FAULT_OK) return bytes.length - done
       p = frameFor(k, mm, vpn, out) // somebody may have taken it away again
     }
+    if (p === RAW) return bytes.length - done
     const n = Math.min(4096 - (at % 4096), bytes.length - done)
     const here = p * 4096 + (at % 4096)
     if (out) {
