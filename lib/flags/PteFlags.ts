@@ -18,3 +18,5 @@ export const SPECIAL = 32
 export const PROTNONE = 64
 /** Instruction fetches are allowed. */
 export const EXEC = 128
+/** No page: a guard marker, any access is a SIGSEGV. Never together with PRESENT. */
+export const GUARD = 256

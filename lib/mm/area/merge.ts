@@ -33,6 +33,8 @@ export interface Range {
   hi: number
   file: number
   anon: number
+  /** The area that a new range is a copy of (mremap); 0 none. */
+  copiedFrom: Vma
   /** Only the area below may grow (brk). */
   justExpand: boolean
 }
@@ -63,7 +65,7 @@ const hadUncowedParents = (k: Kernel, v: Vma): boolean => v !== 0 && k.vmas.anon
 
 function anonFits(k: Kernel, r: Range, target: Vma): boolean {
   const t = k.vmas.anon(target)
-  if (t === 0 && r.anon !== 0) return !hadUncowedParents(k, r.middle)
+  if (t === 0 && r.anon !== 0) return !hadUncowedParents(k, r.middle) && !hadUncowedParents(k, r.copiedFrom)
   if (t !== 0 && r.anon === 0) return !hadUncowedParents(k, target)
   return t === r.anon
 }
@@ -106,9 +108,10 @@ export function* mergeNewRange(k: Kernel, r: Range): Verb<"NEED_LOCK" | "PREEMPT
     p.pgoff = k.vmas.pgoff(r.prev)
   }
   if (right) p.end = k.vmas.endOf(r.next)
+  p.anonFrom = r.copiedFrom
   if (left && right) {
     p.removeNext = r.next
-    p.anonFrom = r.next
+    if (k.vmas.anon(r.next) !== 0) p.anonFrom = r.next
   }
   yield* lockPlan(k, p)
   return carryOut(k, p)

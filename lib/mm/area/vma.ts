@@ -119,6 +119,7 @@ export function* vmaModify(
     hi,
     file: k.vmas.file(v),
     anon: k.vmas.anon(v),
+    copiedFrom: 0,
     justExpand: false
   }
   const merged = yield* mergeExistingRange(k, range)

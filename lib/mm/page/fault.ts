@@ -19,7 +19,7 @@ import {
   FETCH,
   WRITE as WRITING
 } from "../../flags/FaultFlags.ts"
-import { DIRTY, WRITE, YOUNG } from "../../flags/PteFlags.ts"
+import { DIRTY, GUARD, WRITE, YOUNG } from "../../flags/PteFlags.ts"
 import { mmapDowngrade, mmapUnlock, needMmap, READ, tryMmap, WRITE as WRITE_MODE } from "../area/mmap-lock.ts"
 import { needHook } from "../area/ops.ts"
 import { expandStack } from "../area/stack.ts"
@@ -45,7 +45,7 @@ function forbids(k: Kernel, v: Vma, access: Access): boolean {
 }
 
 /** Makes the entry of page `vpn` good for `access`, as far as that goes without waiting.
- * @returns FAULT_OK | FAULT_ACCERR | FAULT_SIGBUS | FAULT_OOM | a need of need.ts
+ * @returns FAULT_OK | FAULT_ACCERR | FAULT_MAPERR a guard | FAULT_SIGBUS | FAULT_OOM | a need of need.ts
  * @locks mmap or VMA, read or stronger; `v` covers `vpn`
  */
 export function handleMmFault(k: Kernel, v: Vma, vpn: Vpn, access: Access): number {
@@ -53,6 +53,7 @@ export function handleMmFault(k: Kernel, v: Vma, vpn: Vpn, access: Access): numb
   const slot = k.ptes.slotAlloc(k.mms.pgd(k.vmas.mmOf(v)), vpn)
   if (slot === NO_SLOT) return FAULT_OOM
   const bits = k.ptes.bits(slot)
+  if ((bits & GUARD) !== 0) return FAULT_MAPERR
   const write = access === WRITING
   if (bits === 0) {
     if (k.vmas.ops(v) !== 0) return fillFromObject(k, v, vpn, slot, write)

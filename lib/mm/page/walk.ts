@@ -1,5 +1,5 @@
 /** Reading page tables: one entry, and every level in words. Floor 4. */
-import { DIRTY, EXEC, PRESENT, PROTNONE, SPECIAL, WRITE, YOUNG, ZERO } from "../../flags/PteFlags.ts"
+import { DIRTY, EXEC, GUARD, PRESENT, PROTNONE, SPECIAL, WRITE, YOUNG, ZERO } from "../../flags/PteFlags.ts"
 import { leafOf, type Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import type { Mm } from "../store/mms.ts"
@@ -48,6 +48,7 @@ export function dumpWalk(k: Kernel, mm: Mm, vpn: Vpn): string[] {
 
 function entryText(pfn: number, bits: number): string {
   if (bits === 0) return "none"
+  if ((bits & GUARD) !== 0) return "guard"
   const words = [
     (bits & PRESENT) !== 0 ? "present" : "",
     (bits & WRITE) !== 0 ? "write" : "",

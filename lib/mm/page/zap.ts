@@ -5,7 +5,7 @@
  * @source mm/memory.c zap_pte_range, zap_page_range_single, unmap_vmas, free_pgtables (v6.18)
  */
 import { VM_MIXEDMAP, VM_PFNMAP, VM_RAND_READ, VM_SEQ_READ } from "../../flags/bits.ts"
-import { DIRTY, PRESENT, SPECIAL, YOUNG, ZERO } from "../../flags/PteFlags.ts"
+import { DIRTY, GUARD, PRESENT, SPECIAL, YOUNG, ZERO } from "../../flags/PteFlags.ts"
 import { assertVmaStable } from "../area/vma-lock.ts"
 import { T_ZAP } from "../base/trace.ts"
 import { leafOf, type Vpn, WORD_PAGES } from "../base/units.ts"
@@ -20,6 +20,8 @@ import { flushMm, flushRange, gatherFrame, putGathered } from "./tlb.ts"
 export const ZAP_COWS = 1
 /** Only pages of the object; private copies stay. */
 export const ZAP_SKIP_COWS = 2
+/** Everything: the area itself goes. Otherwise guard markers stay. */
+export const ZAP_UNMAP = 3
 
 /** Clears the entries of pages `[start, end)` of `v`; frames wait in the run's gather until `putGathered`.
  * Returns whether anything was cleared. Everything in one turn; a full batch is flushed and put on the way.
@@ -76,6 +78,7 @@ function zapLeaf(k: Kernel, mm: Mm, t: number, a: number, b: number, which: numb
       }
       continue
     }
+    if ((f & GUARD) !== 0 && which !== ZAP_UNMAP) continue
     used++
     ent[s] = 0
     ent[s + 1] = 0

@@ -2,7 +2,7 @@
  * @source fs/proc/task_mmu.c show_smap_vma_flags, smaps_account (v6.18)
  */
 import { VM_LOCKED } from "../../flags/bits.ts"
-import { DIRTY, PRESENT, SPECIAL, ZERO } from "../../flags/PteFlags.ts"
+import { DIRTY, GUARD, PRESENT, SPECIAL, ZERO } from "../../flags/PteFlags.ts"
 import { leafOf } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { F_ANON, F_DIRTY } from "../store/frames.ts"
@@ -116,7 +116,8 @@ export function smapOf(k: Kernel, v: Vma): Smap {
 }
 
 /** One letter a page, as the recordings write them: `.` none, `A` anonymous mapped once, `a` more often, `F`/`f` a file's
- * or shared memory's, `z` the zero page.
+ * or shared memory's, `z` the zero page,
+ * `g` a guard.
  */
 export function pageLetters(k: Kernel, v: Vma): string {
   const start = k.vmas.startOf(v)
@@ -125,6 +126,7 @@ export function pageLetters(k: Kernel, v: Vma): string {
     const at = vpn - start
     if (out.length < at) out += ".".repeat(at - out.length)
     if ((bits & ZERO) !== 0) out += "z"
+    else if ((bits & GUARD) !== 0) out += "g"
     else if ((bits & SPECIAL) !== 0) out += "p"
     else if (k.frames.has(pfn, F_ANON)) out += k.frames.mapcount(pfn) === 1 ? "A" : "a"
     else out += k.frames.mapcount(pfn) === 1 ? "F" : "f"

@@ -101,6 +101,7 @@ function* growArea(k: Kernel, mm: Mm, at: Vpn, pages: number, lo: number): Verb<
       hi: 0,
       file: 0,
       anon: 0,
+      copiedFrom: 0,
       justExpand: true
     }
     const merged = yield* mergeNewRange(k, range)

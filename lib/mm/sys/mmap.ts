@@ -57,7 +57,7 @@ import type { Kernel } from "../kernel.ts"
 import { vmOpsOf } from "../object/file.ts"
 import { F_SEAL_FUTURE_WRITE, F_SEAL_WRITE, shmemZeroSetup } from "../object/shmem.ts"
 import type { FaultStops } from "../page/fault.ts"
-import { ZAP_COWS, zapNow } from "../page/zap.ts"
+import { ZAP_UNMAP, zapNow } from "../page/zap.ts"
 import {
   type File,
   FILE_APPEND,
@@ -310,6 +310,7 @@ function* install(k: Kernel, q: Request): Verb<"NEED_LOCK" | "NEED_HOOK" | "PREE
     hi: q.hi,
     file: q.file,
     anon: 0,
+    copiedFrom: 0,
     justExpand: false
   }
   const sharedZero =
@@ -364,7 +365,7 @@ function* installNew(k: Kernel, q: Request, sharedZero: boolean): Verb<"NEED_HOO
 
 /** The hook failed: the fresh area was never visible; what it inserted goes. */
 function undoHook(k: Kernel, v: number, file: File): void {
-  zapNow(k, v, k.vmas.startOf(v), k.vmas.endOf(v), ZAP_COWS)
+  zapNow(k, v, k.vmas.startOf(v), k.vmas.endOf(v), ZAP_UNMAP)
   k.anon.unlinkAll(v)
   fput(k, file)
   k.vmas.free(v)

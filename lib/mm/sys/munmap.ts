@@ -11,7 +11,7 @@ import type { Kernel } from "../kernel.ts"
 import type { Mm } from "../store/mms.ts"
 import { invalidateEnd, invalidateStart } from "../page/notifier.ts"
 import { flushRange, putGathered } from "../page/tlb.ts"
-import { freePgtables, ZAP_COWS, zapRange } from "../page/zap.ts"
+import { freePgtables, ZAP_UNMAP, zapRange } from "../page/zap.ts"
 
 /** Removes every mapping of `[addr, addr + len)`; holes are fine.
  * @param addr - byte address, any register value
@@ -30,20 +30,37 @@ export function* munmap(k: Kernel, task: number, addr: Word, len: Word): Verb<Ar
   if (!tryMmap(k, mm, WRITE)) yield needMmap(k, mm, WRITE)
   let mode = WRITE
   try {
-    const end = start + pages
-    const g = yield* gatherVmas(k, mm, start, end)
-    if (typeof g === "number") return g
-    if (g.vmas.length === 0) return OK
-    k.trace.point(T_MUNMAP, mm, start, pages)
-    unaccountGathered(k, mm, g)
-    mmapDowngrade(k, mm)
-    mode = READ
-    yield* clearGathered(k, mm, g)
-    for (const v of g.vmas) yield* removeVma(k, v)
-    return OK
+    return yield* unmapRange(k, mm, start, start + pages, () => {
+      mmapDowngrade(k, mm)
+      mode = READ
+    })
   } finally {
     mmapUnlock(k, mm, mode)
   }
+}
+
+/** Takes everything out of `[start, end)`. Once the areas are out of the tree `detached` is called, if given: the caller
+ * may let readers in while the pages go.
+ * @returns OK | ENOMEM | EPERM | errno of a veto
+ * @partial splits stay
+ * @locks mmap write
+ */
+export function* unmapRange(
+  k: Kernel,
+  mm: Mm,
+  start: Vpn,
+  end: Vpn,
+  detached: (() => void) | undefined
+): Verb<AreaStops> {
+  const g = yield* gatherVmas(k, mm, start, end)
+  if (typeof g === "number") return g
+  if (g.vmas.length === 0) return OK
+  k.trace.point(T_MUNMAP, mm, start, end - start)
+  unaccountGathered(k, mm, g)
+  detached?.()
+  yield* clearGathered(k, mm, g)
+  for (const v of g.vmas) yield* removeVma(k, v)
+  return OK
 }
 
 /** Clears the pages of detached areas, flushes, puts the frames and frees tables; the areas' owners come after.
@@ -58,7 +75,7 @@ export function* clearGathered(k: Kernel, mm: Mm, g: Gathered): Verb<"PREEMPT", 
   k.mms.updateHiwaterRss(mm)
   invalidateStart(k, mm, start, end)
   let cleared = false
-  for (const v of g.vmas) if (zapRange(k, v, k.vmas.startOf(v), k.vmas.endOf(v), ZAP_COWS)) cleared = true
+  for (const v of g.vmas) if (zapRange(k, v, k.vmas.startOf(v), k.vmas.endOf(v), ZAP_UNMAP)) cleared = true
   if (k.runs.preempt) yield k.runs.point()
   if (cleared) {
     flushRange(k, mm, start, end)

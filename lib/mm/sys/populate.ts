@@ -4,7 +4,7 @@
 import { VM_ACCESS, VM_IO, VM_LOCKONFAULT, VM_PFNMAP, VM_SHARED, VM_WRITE } from "../../flags/bits.ts"
 import { EFAULT, ENOMEM, OK } from "../../flags/Errno.ts"
 import { FAULT_OK, FAULT_OOM, READ as READING, WRITE as WRITING } from "../../flags/FaultFlags.ts"
-import { WRITE } from "../../flags/PteFlags.ts"
+import { PRESENT, WRITE } from "../../flags/PteFlags.ts"
 import { mmapUnlock, needMmap, READ, tryMmap } from "../area/mmap-lock.ts"
 import type { Verb } from "../base/stop.ts"
 import type { Vpn } from "../base/units.ts"
@@ -50,7 +50,7 @@ export function* populateVma(k: Kernel, v: number, from: Vpn, to: Vpn): Verb<"NE
   const pgd = k.vmas.mmOf(v)
   for (let p: number = from; p < to; p++) {
     const bits = bitsAt(k, pgd, p)
-    if (bits !== 0 && (!write || (bits & WRITE) !== 0)) continue
+    if ((bits & PRESENT) !== 0 && (!write || (bits & WRITE) !== 0)) continue
     const code = yield* resolve(k, v, p, write ? WRITING : READING)
     if (code !== FAULT_OK) return code === FAULT_OOM ? ENOMEM : EFAULT
   }

@@ -17,7 +17,7 @@ import { TASK_PAGES } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { copyPageRange } from "../page/copy.ts"
 import { flushMm, flushRange, putGathered } from "../page/tlb.ts"
-import { freePgtables, ZAP_COWS, zapRange } from "../page/zap.ts"
+import { freePgtables, ZAP_UNMAP, zapRange } from "../page/zap.ts"
 import {
   BRK,
   END_CODE,
@@ -218,7 +218,7 @@ function takeAll(k: Kernel, mm: Mm): Vma[] {
   let cleared = false
   for (let v = k.maple.find(mm, 0); v !== 0; v = k.maple.next(mm, v)) {
     areas.push(v)
-    if (zapRange(k, v, k.vmas.startOf(v), k.vmas.endOf(v), ZAP_COWS)) cleared = true
+    if (zapRange(k, v, k.vmas.startOf(v), k.vmas.endOf(v), ZAP_UNMAP)) cleared = true
   }
   if (cleared) flushRange(k, mm, 0, TASK_PAGES)
   putGathered(k)

@@ -1,0 +1,87 @@
+/** Advice that works on entries: guards, lazily freed pages, reclaim. Floor 4.
+ * @source mm/madvise.c madvise_guard_install, madvise_guard_remove, madvise_free_pte_range, madvise_cold_or_pageout_pte_range (v6.18)
+ */
+import { VMH_DROPPABLE } from "../../flags/bits.ts"
+import { ENOMEM, OK } from "../../flags/Errno.ts"
+import { DIRTY, GUARD, PRESENT, SPECIAL, YOUNG, ZERO } from "../../flags/PteFlags.ts"
+import { leafOf, type Vpn } from "../base/units.ts"
+import type { Kernel } from "../kernel.ts"
+import { F_ANON, F_DIRTY } from "../store/frames.ts"
+import { NO_SLOT } from "../store/ptes.ts"
+import type { Vma } from "../store/vmas.ts"
+import { flushRange } from "./tlb.ts"
+import { ZAP_COWS, zapNow } from "./zap.ts"
+
+/** Puts guard markers on pages `[start, end)` of `v`; what is mapped there goes.
+ * @returns OK | ENOMEM no table left
+ * @partial guards installed before that stay
+ * @locks mmap or VMA, read or stronger
+ */
+export function installGuards(k: Kernel, v: Vma, start: Vpn, end: Vpn): number {
+  const pgd = k.mms.pgd(k.vmas.mmOf(v))
+  zapNow(k, v, start, end, ZAP_COWS)
+  for (let at: number = start; at < end; at++) {
+    const slot = k.ptes.slotAlloc(pgd, at)
+    if (slot === NO_SLOT) return ENOMEM
+    k.ptes.set(slot, 0, GUARD)
+  }
+  return OK
+}
+
+/** Takes guard markers off `[start, end)`; other entries are left alone. */
+export function removeGuards(k: Kernel, v: Vma, start: Vpn, end: Vpn): void {
+  forEachSlot(k, v, start, end, (slot, bits) => {
+    if ((bits & GUARD) !== 0) k.ptes.clear(slot)
+  })
+}
+
+/** MADV_FREE: anonymous pages become clean, and so may be dropped until they are written again. Pages that are dirty in
+ * themselves and mapped elsewhere too are passed over.
+ */
+export function freeLazily(k: Kernel, v: Vma, start: Vpn, end: Vpn): void {
+  let changed = false
+  forEachSlot(k, v, start, end, (slot, bits, pfn) => {
+    if ((bits & PRESENT) === 0 || (bits & (ZERO | SPECIAL)) !== 0 || !k.frames.has(pfn, F_ANON)) return
+    if (k.frames.has(pfn, F_DIRTY)) {
+      if (k.frames.mapcount(pfn) !== 1) return
+      k.frames.clearFlag(pfn, F_DIRTY)
+    }
+    if ((bits & (DIRTY | YOUNG)) === 0) return
+    k.ptes.setBits(slot, bits & ~(DIRTY | YOUNG))
+    changed = true
+  })
+  if (changed) flushRange(k, k.vmas.mmOf(v), start, end)
+}
+
+/** MADV_PAGEOUT on a machine without swap: pages of objects that are mapped here only leave the page tables, droppable
+ * memory is dropped, other anonymous pages stay.
+ */
+export function pageOut(k: Kernel, v: Vma, start: Vpn, end: Vpn): void {
+  const droppable = (k.vmas.flagsHi(v) & VMH_DROPPABLE) !== 0
+  const go: Vpn[] = []
+  forEachSlot(k, v, start, end, (_slot, bits, pfn, vpn) => {
+    if ((bits & PRESENT) === 0 || (bits & (ZERO | SPECIAL)) !== 0 || k.frames.mapcount(pfn) !== 1) return
+    if (!k.frames.has(pfn, F_ANON) || droppable) go.push(vpn)
+  })
+  for (const vpn of go) zapNow(k, v, vpn, vpn + 1, ZAP_COWS)
+}
+
+function forEachSlot(
+  k: Kernel,
+  v: Vma,
+  start: Vpn,
+  end: Vpn,
+  f: (slot: number, bits: number, pfn: number, vpn: Vpn) => void
+): void {
+  const pgd = k.mms.pgd(k.vmas.mmOf(v))
+  const last = leafOf(end - 1)
+  for (let l = k.ptes.nextLeaf(pgd, leafOf(start), last + 1); l >= 0; l = k.ptes.nextLeaf(pgd, l + 1, last + 1)) {
+    const t = k.ptes.leafTable(pgd, l)
+    if (k.ptes.pop[t] === 0) continue
+    for (let at = Math.max(start, l * 512), e = Math.min(end, l * 512 + 512); at < e; at++) {
+      const slot = (t << 10) | ((at & 511) << 1)
+      const bits = k.ptes.bits(slot)
+      if (bits !== 0) f(slot, bits, k.ptes.pfn(slot), at)
+    }
+  }
+}

@@ -1,0 +1,290 @@
+/** madvise: advice by area, in address order; holes are passed over and reported at the end. Floor 6.
+ * @source mm/madvise.c do_madvise, madvise_walk_vmas, madvise_vma_behavior (v6.18)
+ */
+import {
+  VM_DONTCOPY,
+  VM_DONTDUMP,
+  VM_HUGEPAGE,
+  VM_HUGETLB,
+  VM_IGNORE_MERGE,
+  VM_IO,
+  VM_LOCKED,
+  VM_MAYBE_GUARD,
+  VM_MAYSHARE,
+  VM_MAYWRITE,
+  VM_MERGEABLE,
+  VM_NOHUGEPAGE,
+  VM_PFNMAP,
+  VM_RAND_READ,
+  VM_READ,
+  VM_SEQ_READ,
+  VM_SHARED,
+  VM_SPECIAL,
+  VM_WIPEONFORK,
+  VM_WRITE,
+  VMH_DROPPABLE,
+  VMH_SEALED
+} from "../../flags/bits.ts"
+import * as MADV from "../../flags/AdviceFlags.ts"
+import { EACCES, EAGAIN, EBADF, EFAULT, EINVAL, ENOMEM, EPERM, OK } from "../../flags/Errno.ts"
+import { type Access, FAULT_OK, FAULT_OOM, READ as READING, WRITE as WRITING } from "../../flags/FaultFlags.ts"
+import { mmapUnlock, needMmap, READ, tryMmap, WRITE } from "../area/mmap-lock.ts"
+import { anonVmaPrepare } from "../area/rmap.ts"
+import { lockVmaUnderRcu, vmaEndRead } from "../area/vma-lock.ts"
+import { vmaModify } from "../area/vma.ts"
+import type { Verb } from "../base/stop.ts"
+import { lowBits, offsetInPage, pageOf, pagesUp, PMD_PAGES, type Vpn, type Word, WORD_PAGES } from "../base/units.ts"
+import type { Kernel } from "../kernel.ts"
+import { F_SEAL_FUTURE_WRITE, F_SEAL_WRITE } from "../object/shmem.ts"
+import { punchHole } from "../object/truncate.ts"
+import { freeLazily, installGuards, pageOut, removeGuards } from "../page/advise.ts"
+import { type FaultStops, resolve } from "../page/fault.ts"
+import { ZAP_COWS, zapNow } from "../page/zap.ts"
+import { FMODE_WRITE } from "../store/files.ts"
+import type { Mm } from "../store/mms.ts"
+import type { Vma } from "../store/vmas.ts"
+
+/** Advice that changes flags, and so takes the lock for writing. */
+const FLAG_ADVICE: ReadonlySet<number> = new Set([
+  MADV.NORMAL,
+  MADV.RANDOM,
+  MADV.SEQUENTIAL,
+  MADV.DONTFORK,
+  MADV.DOFORK,
+  MADV.MERGEABLE,
+  MADV.UNMERGEABLE,
+  MADV.HUGEPAGE,
+  MADV.NOHUGEPAGE,
+  MADV.DONTDUMP,
+  MADV.DODUMP,
+  MADV.WIPEONFORK,
+  MADV.KEEPONFORK
+])
+const OTHER_ADVICE: ReadonlySet<number> = new Set([
+  MADV.WILLNEED,
+  MADV.DONTNEED,
+  MADV.FREE,
+  MADV.REMOVE,
+  MADV.COLD,
+  MADV.PAGEOUT,
+  MADV.POPULATE_READ,
+  MADV.POPULATE_WRITE,
+  MADV.DONTNEED_LOCKED,
+  MADV.COLLAPSE,
+  MADV.GUARD_INSTALL,
+  MADV.GUARD_REMOVE
+])
+/** Advice that loses data: refused on sealed memory that its owner could not lose by writing. */
+const DISCARD: ReadonlySet<number> = new Set([
+  MADV.FREE,
+  MADV.DONTNEED,
+  MADV.DONTNEED_LOCKED,
+  MADV.REMOVE,
+  MADV.DONTFORK,
+  MADV.WIPEONFORK,
+  MADV.GUARD_INSTALL
+])
+/** Advice that a single area's own lock is enough for. */
+const UNDER_VMA_LOCK: ReadonlySet<number> = new Set([
+  MADV.DONTNEED,
+  MADV.DONTNEED_LOCKED,
+  MADV.FREE,
+  MADV.GUARD_INSTALL,
+  MADV.GUARD_REMOVE
+])
+
+/** Is it advice that this kernel knows? */
+export const isAdvice = (advice: number): boolean => FLAG_ADVICE.has(advice) || OTHER_ADVICE.has(advice)
+
+/** Gives advice about `[addr, addr + len)`.
+ * @param advice - AdviceFlags
+ * @returns OK | EINVAL unknown advice, unaligned, wrapping, or not for such memory | ENOMEM a hole | EPERM sealed |
+ *   EACCES, EBADF what REMOVE may not do | EFAULT a page POPULATE cannot have | EAGAIN too many areas
+ * @partial areas before the one that refused keep the advice; holes do not stop it, except for POPULATE
+ * @locks takes mmap write for flags; mmap read, or one area's own lock, for the rest
+ */
+export function* madvise(k: Kernel, task: number, addr: Word, len: Word, advice: Word): Verb<FaultStops> {
+  return yield* madviseMm(k, k.tasks.mm(task), addr, len, lowBits(advice))
+}
+
+/** The same for an mm, as process_madvise gives it to another process's. */
+export function* madviseMm(k: Kernel, mm: Mm, addr: Word, len: Word, advice: number): Verb<FaultStops> {
+  if (!isAdvice(advice) || offsetInPage(addr) !== 0) return EINVAL
+  const pages = pagesUp(len)
+  if (pages === 0) return pageOf(len) === 0 && offsetInPage(len) === 0 ? OK : EINVAL
+  const start = pageOf(addr)
+  const end = start + pages
+  if (end >= WORD_PAGES) return EINVAL
+  if (k.runs.preempt) yield k.runs.point()
+  if (UNDER_VMA_LOCK.has(advice)) {
+    const v = yield* lockVmaUnderRcu(k, mm, start)
+    if (v !== 0) {
+      const enough = k.vmas.endOf(v) >= end && (advice !== MADV.GUARD_INSTALL || k.vmas.anon(v) !== 0)
+      try {
+        if (enough) return yield* adviseArea(k, v, start, end, advice)
+      } finally {
+        vmaEndRead(k, v)
+      }
+    }
+  }
+  const mode = FLAG_ADVICE.has(advice) ? WRITE : READ
+  if (!tryMmap(k, mm, mode)) yield needMmap(k, mm, mode)
+  try {
+    return advice === MADV.POPULATE_READ || advice === MADV.POPULATE_WRITE
+      ? yield* populate(k, mm, start, end, advice === MADV.POPULATE_WRITE)
+      : yield* walk(k, mm, start, end, advice)
+  } finally {
+    mmapUnlock(k, mm, mode)
+  }
+}
+
+function* walk(k: Kernel, mm: Mm, start: Vpn, end: Vpn, advice: number): Verb<FaultStops> {
+  let hole = OK
+  for (let at: number = start; at < end;) {
+    const v = k.maple.find(mm, at)
+    if (v === 0) return ENOMEM
+    if (k.vmas.startOf(v) > at) {
+      hole = ENOMEM
+      at = k.vmas.startOf(v)
+      if (at >= end) break
+    }
+    const to = Math.min(end, k.vmas.endOf(v))
+    const r = yield* adviseArea(k, v, at, to, advice)
+    if (r < 0) return r
+    at = to
+  }
+  return hole
+}
+
+/** One area's part of it. */
+function* adviseArea(k: Kernel, v: Vma, start: Vpn, end: Vpn, advice: number): Verb<FaultStops> {
+  const lo = k.vmas.flags(v)
+  const anonymous = k.vmas.ops(v) === 0
+  if ((k.vmas.flagsHi(v) & VMH_SEALED) !== 0 && DISCARD.has(advice) && anonymous && (lo & VM_WRITE) === 0) return EPERM
+  switch (advice) {
+    case MADV.DONTNEED:
+    case MADV.DONTNEED_LOCKED:
+      if ((lo & (advice === MADV.DONTNEED ? VM_PFNMAP | VM_LOCKED : VM_PFNMAP)) !== 0) return EINVAL
+      zapNow(k, v, start, end, ZAP_COWS)
+      return OK
+    case MADV.FREE:
+      if ((lo & (VM_PFNMAP | VM_LOCKED)) !== 0 || !anonymous) return EINVAL
+      freeLazily(k, v, start, end)
+      return OK
+    case MADV.COLD:
+    case MADV.PAGEOUT:
+      if ((lo & (VM_LOCKED | VM_PFNMAP | VM_HUGETLB)) !== 0) return EINVAL
+      if (advice === MADV.PAGEOUT) pageOut(k, v, start, end)
+      return OK
+    case MADV.REMOVE:
+      return remove(k, v, start, end)
+    case MADV.WILLNEED:
+      return OK
+    case MADV.COLLAPSE:
+      return collapse(k, v, start, end)
+    case MADV.GUARD_INSTALL:
+    case MADV.GUARD_REMOVE:
+      return guard(k, v, start, end, advice === MADV.GUARD_INSTALL)
+    default: {
+      const want = newFlags(k, v, advice)
+      return want === REFUSED ? EINVAL : yield* setFlags(k, v, start, end, want)
+    }
+  }
+}
+
+/** No flag word: bit 31 alone is one, this is not a 32-bit number. */
+const REFUSED = 2 ** 40
+
+function newFlags(k: Kernel, v: Vma, advice: number): number {
+  const lo = k.vmas.flags(v)
+  const droppable = (k.vmas.flagsHi(v) & VMH_DROPPABLE) !== 0
+  switch (advice) {
+    case MADV.RANDOM:
+      return (lo & ~VM_SEQ_READ) | VM_RAND_READ
+    case MADV.SEQUENTIAL:
+      return (lo & ~VM_RAND_READ) | VM_SEQ_READ
+    case MADV.DONTFORK:
+      return lo | VM_DONTCOPY
+    case MADV.DOFORK:
+      return (lo & VM_IO) !== 0 ? REFUSED : lo & ~VM_DONTCOPY
+    case MADV.WIPEONFORK:
+      return k.vmas.file(v) !== 0 || (lo & VM_SHARED) !== 0 ? REFUSED : lo | VM_WIPEONFORK
+    case MADV.KEEPONFORK:
+      return droppable ? REFUSED : lo & ~VM_WIPEONFORK
+    case MADV.DONTDUMP:
+      return lo | VM_DONTDUMP
+    case MADV.DODUMP:
+      return ((lo & VM_HUGETLB) === 0 && (lo & VM_SPECIAL) !== 0) || droppable ? REFUSED : lo & ~VM_DONTDUMP
+    case MADV.MERGEABLE:
+      return (lo & (VM_SHARED | VM_MAYSHARE | VM_SPECIAL | VM_HUGETLB)) !== 0 || droppable ? lo : lo | VM_MERGEABLE
+    case MADV.UNMERGEABLE:
+      return lo & ~VM_MERGEABLE
+    case MADV.HUGEPAGE:
+      return (lo & ~VM_NOHUGEPAGE) | VM_HUGEPAGE
+    case MADV.NOHUGEPAGE:
+      return (lo & ~VM_HUGEPAGE) | VM_NOHUGEPAGE
+    default:
+      return lo & ~(VM_RAND_READ | VM_SEQ_READ)
+  }
+}
+
+function* setFlags(k: Kernel, v: Vma, start: Vpn, end: Vpn, lo: number): Verb<FaultStops> {
+  if (lo === k.vmas.flags(v)) return OK
+  const mm = k.vmas.mmOf(v)
+  const prev = k.vmas.startOf(v) < start ? v : k.maple.prev(mm, v)
+  const w = yield* vmaModify(k, prev, v, start, end, lo, k.vmas.flagsHi(v))
+  if (w < 0) return w === ENOMEM ? EAGAIN : w
+  k.vmas.setFlags(w, lo | (k.vmas.flags(w) & VM_IGNORE_MERGE), k.vmas.flagsHi(w))
+  return OK
+}
+
+/** Punches a hole into the object behind the range. */
+function remove(k: Kernel, v: Vma, start: Vpn, end: Vpn): number {
+  const lo = k.vmas.flags(v)
+  if ((lo & VM_LOCKED) !== 0 || k.vmas.file(v) === 0) return EINVAL
+  if ((lo & (VM_SHARED | VM_MAYWRITE)) !== (VM_SHARED | VM_MAYWRITE)) return EACCES
+  const o = k.vmas.obj(v)
+  if (o === 0) return EINVAL
+  if ((k.files.mode(k.vmas.file(v)) & FMODE_WRITE) === 0) return EBADF
+  if ((k.files.seals(o) & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) !== 0) return EPERM
+  const first = k.vmas.pgoff(v) + (start - k.vmas.startOf(v))
+  punchHole(k, o, first * 4096, (first + (end - start)) * 4096)
+  return OK
+}
+
+/** This machine makes no huge pages: with a whole 2 MiB block to make one of, it says so. */
+function collapse(k: Kernel, v: Vma, start: Vpn, end: Vpn): number {
+  const fits = (a: Vpn, b: Vpn): boolean => Math.ceil(a / PMD_PAGES) * PMD_PAGES + PMD_PAGES <= b
+  if (!fits(k.vmas.startOf(v), k.vmas.endOf(v)) || (k.vmas.flags(v) & VM_NOHUGEPAGE) !== 0) return EINVAL
+  // UNLIKE LINUX: a block that could be collapsed is not; EINVAL is what Linux answers where it cannot be done.
+  return fits(start, end) ? EINVAL : OK
+}
+
+function guard(k: Kernel, v: Vma, start: Vpn, end: Vpn, install: boolean): number {
+  const lo = k.vmas.flags(v)
+  if ((lo & (VM_SPECIAL | VM_HUGETLB | (install ? VM_LOCKED : 0))) !== 0) return EINVAL
+  if (!install) {
+    removeGuards(k, v, start, end)
+    return OK
+  }
+  // anonymous memory gets its anon_vma, so that fork copies the markers; the flag sees to it for the rest
+  if (k.vmas.ops(v) === 0 && !anonVmaPrepare(k, v)) return ENOMEM
+  k.vmas.setFlags(v, k.vmas.flags(v) | VM_MAYBE_GUARD, k.vmas.flagsHi(v))
+  return installGuards(k, v, start, end)
+}
+
+/** Faults in page by page; the first that cannot be had ends it. */
+function* populate(k: Kernel, mm: Mm, start: Vpn, end: Vpn, write: boolean): Verb<FaultStops> {
+  const access: Access = write ? WRITING : READING
+  for (let at: number = start; at < end;) {
+    const v = k.maple.lookup(mm, at)
+    if (v === 0) return ENOMEM
+    const lo = k.vmas.flags(v)
+    if ((lo & (VM_IO | VM_PFNMAP)) !== 0 || (lo & (write ? VM_WRITE : VM_READ)) === 0) return EINVAL
+    for (const to = Math.min(end, k.vmas.endOf(v)); at < to; at++) {
+      const code = yield* resolve(k, v, at, access)
+      if (code !== FAULT_OK) return code === FAULT_OOM ? ENOMEM : EFAULT
+    }
+  }
+  return OK
+}

@@ -1,0 +1,367 @@
+/** mremap: shrink, grow in place, move; several areas at once where they keep their lengths. Floor 6. Everything in pages.
+ *
+ *     parameters -> area -> [same length and FIXED: each area of the range moves, gaps kept]
+ *                        -> FIXED or DONTUNMAP: clear the target, shrink, move
+ *                        -> else: nothing | shrink in place | grow in place | move
+ *
+ * @source mm/mremap.c do_mremap, check_prep_vma, remap_move, mremap_to, mremap_at, move_vma (v6.18)
+ */
+import {
+  VM_ACCOUNT,
+  VM_DONTEXPAND,
+  VM_LOCKED,
+  VM_LOCKED_MASK,
+  VM_MAYSHARE,
+  VM_PFNMAP,
+  VM_SHARED,
+  VMH_SEALED
+} from "../../flags/bits.ts"
+import { EAGAIN, EFAULT, EINVAL, ENOMEM, EPERM, OK } from "../../flags/Errno.ts"
+import { FIXED } from "../../flags/MapFlags.ts"
+import { enoughMemory, mayExpandVm, mlockFutureOk, vmStatAccount } from "../area/account.ts"
+import { getUnmappedArea } from "../area/gap.ts"
+import { mergeNewRange, type Range } from "../area/merge.ts"
+import { mmapDowngrade, mmapUnlock, needMmap, READ, tryMmap, WRITE } from "../area/mmap-lock.ts"
+import { fget, fput } from "../area/object.ts"
+import { hasHook, maySplit, needHook, openVma } from "../area/ops.ts"
+import { tryStartWrite, vmaStartWrite } from "../area/vma-lock.ts"
+import { type AreaStops, insertVma } from "../area/vma.ts"
+import { H_MREMAP, type Verb } from "../base/stop.ts"
+import {
+  addrOf,
+  highBits,
+  lowBits,
+  offsetInPage,
+  pageOf,
+  pagesUp,
+  TASK_PAGES,
+  type Vpn,
+  type Word,
+  WORD_PAGES
+} from "../base/units.ts"
+import type { Kernel } from "../kernel.ts"
+import type { FaultStops } from "../page/fault.ts"
+import { movePageTables } from "../page/move.ts"
+import { FILE_ZERO } from "../store/files.ts"
+import { LOCKED_VM, type Mm } from "../store/mms.ts"
+import type { Vma } from "../store/vmas.ts"
+import { unmapRange } from "./munmap.ts"
+import { mmPopulate } from "./populate.ts"
+
+export const MREMAP_MAYMOVE = 1
+export const MREMAP_FIXED = 2
+export const MREMAP_DONTUNMAP = 4
+
+/** What is being done (vma_remap_struct). */
+interface Remap {
+  readonly mm: Mm
+  readonly flags: number
+  at: Vpn
+  to: Vpn
+  oldLen: number
+  newLen: number
+  vma: Vma
+  /** Locked memory grew: bring the new pages in afterwards. */
+  populate: boolean
+  /** Lets readers in; only a shrink in place does. */
+  readonly downgrade: () => void
+}
+
+const impliesNew = (q: Remap): boolean => (q.flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) !== 0
+
+/** Changes the length or the place of a mapping.
+ * @param addr - byte address, page aligned
+ * @param oldLen - bytes; 0 makes another mapping of shared memory
+ * @param newLen - bytes
+ * @param flags - MREMAP_*
+ * @param newAddr - byte address, with FIXED or DONTUNMAP
+ * @returns byte address | EINVAL ENOMEM EFAULT EPERM EAGAIN, in the order of docs/spec/linux-mm.md L-MRE-E1..
+ * @partial with FIXED the target may be gone, the source shrunk, and the first of several areas moved
+ * @locks takes mmap write; read while a shrunk tail goes
+ */
+export function* mremap(
+  k: Kernel,
+  task: number,
+  addr: Word,
+  oldLen: Word,
+  newLen: Word,
+  flags: Word,
+  newAddr: Word
+): Verb<FaultStops> {
+  const mm = k.tasks.mm(task)
+  let mode = WRITE
+  const q: Remap = {
+    mm,
+    flags: lowBits(flags),
+    at: pageOf(addr),
+    to: pageOf(newAddr),
+    oldLen: pagesUp(oldLen),
+    newLen: pagesUp(newLen),
+    vma: 0,
+    populate: false,
+    downgrade: () => {
+      mmapDowngrade(k, mm)
+      mode = READ
+    }
+  }
+  const bad = highBits(flags) !== 0 ? EINVAL : checkParams(k, q, offsetInPage(addr), offsetInPage(newAddr))
+  if (bad !== OK) return bad
+  if (k.runs.preempt) yield k.runs.point()
+  if (!tryMmap(k, mm, WRITE)) yield needMmap(k, mm, WRITE)
+  const grown = q.newLen - q.oldLen
+  let r: number
+  try {
+    if ((q.flags & MREMAP_FIXED) !== 0 && q.oldLen === q.newLen) r = yield* moveAll(k, q)
+    else {
+      q.vma = k.maple.lookup(mm, q.at)
+      r = checkArea(k, q)
+      if (r === OK) r = impliesNew(q) ? yield* remapTo(k, q) : yield* remapAt(k, q)
+    }
+  } finally {
+    mmapUnlock(k, mm, mode)
+  }
+  if (r < 0) return r
+  if (q.populate) yield* mmPopulate(k, mm, r + q.newLen - grown, r + q.newLen, false)
+  return addrOf(r)
+}
+
+function checkParams(k: Kernel, q: Remap, off: number, newOff: number): number {
+  if ((q.flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) !== 0) return EINVAL
+  if (off !== 0 || q.newLen === 0 || q.newLen > TASK_PAGES) return EINVAL
+  if (!impliesNew(q)) return OK
+  if (q.to > TASK_PAGES - q.newLen || newOff !== 0) return EINVAL
+  if ((q.flags & MREMAP_MAYMOVE) === 0) return EINVAL
+  if ((q.flags & MREMAP_DONTUNMAP) !== 0 && q.oldLen !== q.newLen) return EINVAL
+  if ((q.at + q.oldLen) % WORD_PAGES > q.to && q.to + q.newLen > q.at) return EINVAL
+  return k.maple.size(q.mm) + 2 >= k.config.maxMapCount - 3 ? ENOMEM : OK
+}
+
+/** check_prep_vma: may this be done to `q.vma`? */
+function checkArea(k: Kernel, q: Remap): number {
+  const v = q.vma
+  if (v === 0) return EFAULT
+  if ((k.vmas.flagsHi(v) & VMH_SEALED) !== 0) return EPERM
+  const grow = q.newLen - q.oldLen
+  if (!impliesNew(q)) q.to = q.at
+  if (grow <= 0 && !impliesNew(q)) return OK
+  const lo = k.vmas.flags(v)
+  if (q.oldLen === 0 && (lo & (VM_SHARED | VM_MAYSHARE)) === 0) return EINVAL
+  if ((q.flags & MREMAP_DONTUNMAP) !== 0 && (lo & (VM_DONTEXPAND | VM_PFNMAP)) !== 0) return EINVAL
+  if (Math.min(q.oldLen, q.newLen) > k.vmas.endOf(v) - q.at) return EFAULT
+  if (grow <= 0) return OK
+  if ((lo & (VM_DONTEXPAND | VM_PFNMAP)) !== 0) return EFAULT
+  if (!mlockFutureOk(k, q.mm, lo, grow)) return EAGAIN
+  if (!mayExpandVm(k, q.mm, lo, grow)) return ENOMEM
+  if ((lo & VM_LOCKED) !== 0) q.populate = true
+  return OK
+}
+
+/** remap_move: every area of the range moves, and the gaps between them stay what they were. */
+function* moveAll(k: Kernel, q: Remap): Verb<AreaStops> {
+  const start = q.at
+  const end = q.at + q.oldLen
+  let target = q.to
+  let result: number = EFAULT
+  let lastEnd = -1
+  for (let v = k.maple.find(q.mm, start); v !== 0 && k.vmas.startOf(v) < end;) {
+    const first = lastEnd < 0
+    const from = Math.max(k.vmas.startOf(v), start)
+    const vmaEnd = k.vmas.endOf(v)
+    if (first && start < k.vmas.startOf(v)) return EFAULT
+    const gap = first ? 0 : k.vmas.startOf(v) - lastEnd
+    lastEnd = vmaEnd
+    q.vma = v
+    q.at = from
+    q.to = target + gap
+    q.oldLen = q.newLen = Math.min(end, vmaEnd) - from
+    if (!mayMoveWithOthers(k, v) && (!first || vmaEnd < end)) return EFAULT
+    const ok = checkArea(k, q)
+    const r = ok === OK ? yield* remapTo(k, q) : ok
+    if (r < 0) return r
+    if (first) result = r
+    target = r + q.newLen
+    v = k.maple.find(q.mm, Math.min(vmaEnd, end))
+  }
+  return result
+}
+
+/** The zero device chooses places itself, and so cannot be trusted to keep a distance. */
+function mayMoveWithOthers(k: Kernel, v: Vma): boolean {
+  return k.files.kind(k.vmas.file(v)) !== FILE_ZERO
+}
+
+/** mremap_to: to a place that the caller named, or (DONTUNMAP) hinted at. */
+function* remapTo(k: Kernel, q: Remap): Verb<AreaStops> {
+  if ((q.flags & MREMAP_FIXED) !== 0) {
+    const r = yield* unmapRange(k, q.mm, q.to, q.to + q.newLen, undefined)
+    if (r < 0) return r
+    q.vma = k.maple.lookup(q.mm, q.at) // it may have gone with the target
+    if (q.vma === 0) return EFAULT
+  }
+  if (q.newLen < q.oldLen) {
+    const r = yield* unmapRange(k, q.mm, q.at + q.newLen, q.at + q.oldLen, undefined)
+    if (r < 0) return r
+    q.oldLen = q.newLen
+    q.vma = k.maple.lookup(q.mm, q.at)
+  }
+  if ((q.flags & MREMAP_DONTUNMAP) !== 0 && !mayExpandVm(k, q.mm, k.vmas.flags(q.vma), q.oldLen)) return ENOMEM
+  const to = place(k, q)
+  return to < 0 ? to : yield* moveArea(k, q, to)
+}
+
+/** mremap_at: where it is, if that is possible. */
+function* remapAt(k: Kernel, q: Remap): Verb<AreaStops> {
+  if (q.newLen === q.oldLen) return q.at
+  if (q.newLen < q.oldLen) {
+    const r = yield* unmapRange(k, q.mm, q.at + q.newLen, q.at + q.oldLen, q.downgrade)
+    return r < 0 ? r : q.at
+  }
+  const v = q.vma
+  const end = k.vmas.endOf(v)
+  const grow = q.newLen - q.oldLen
+  if (end - q.at === q.oldLen && canExpand(k, q, end + grow)) {
+    const charged = (k.vmas.flags(v) & VM_ACCOUNT) !== 0 ? grow : 0
+    if (charged !== 0 && enoughMemory(k, q.mm, charged) !== OK) return ENOMEM
+    const lo = k.vmas.flags(v)
+    const r = yield* mergeNewRange(
+      k,
+      rangeLike(k, v, v, k.maple.next(q.mm, v), end, end + grow, k.vmas.pgoff(v) + k.vmas.pages(v))
+    )
+    if (r <= 0) {
+      k.committed -= charged
+      return ENOMEM
+    }
+    account(k, q.mm, lo, grow)
+    return q.at
+  }
+  if ((q.flags & MREMAP_MAYMOVE) === 0) return ENOMEM
+  const to = place(k, q)
+  return to < 0 ? to : yield* moveArea(k, q, to)
+}
+
+/** Is there room above? The guard gap of a stack there does not count. */
+function canExpand(k: Kernel, q: Remap, end: Vpn): boolean {
+  if (end > TASK_PAGES) return false
+  const next = k.maple.next(q.mm, q.vma)
+  return next === 0 || k.vmas.startOf(next) >= end
+}
+
+function place(k: Kernel, q: Remap): number {
+  const v = q.vma
+  const hint = impliesNew(q) ? q.to : 0
+  const huge = k.vmas.file(v) === 0
+  return getUnmappedArea(k, q.mm, hint, 0, q.newLen, (q.flags & MREMAP_FIXED) !== 0 ? FIXED : 0, huge)
+}
+
+function account(k: Kernel, mm: Mm, lo: number, pages: number): void {
+  vmStatAccount(k, mm, lo, pages)
+  if ((lo & VM_LOCKED) !== 0) k.mms.addStat(mm, LOCKED_VM, pages)
+}
+
+/** A new range with the attributes of `v` between two areas. */
+const rangeLike = (k: Kernel, v: Vma, prev: Vma, next: Vma, start: Vpn, end: Vpn, pgoff: number): Range => ({
+  mm: k.vmas.mmOf(v),
+  prev,
+  middle: 0,
+  next,
+  start,
+  end,
+  pgoff,
+  lo: k.vmas.flags(v),
+  hi: k.vmas.flagsHi(v),
+  file: k.vmas.file(v),
+  anon: k.vmas.anon(v),
+  copiedFrom: 0,
+  justExpand: false
+})
+
+/** move_vma: a copy at `to`, the pages over to it, the source away (or, DONTUNMAP, empty). */
+function* moveArea(k: Kernel, q: Remap, to: Vpn): Verb<AreaStops> {
+  let v = q.vma
+  const { mm, at, oldLen, newLen } = q
+  if (k.maple.size(mm) >= k.config.maxMapCount - 3) return ENOMEM
+  if (k.vmas.startOf(v) !== at) {
+    const veto = yield* maySplit(k, v, at)
+    if (veto < 0) return veto
+  }
+  if (k.vmas.endOf(v) !== at + oldLen) {
+    const veto = yield* maySplit(k, v, at + oldLen)
+    if (veto < 0) return veto
+  }
+  const lo = k.vmas.flags(v)
+  const keep = (q.flags & MREMAP_DONTUNMAP) !== 0
+  const charged = (lo & VM_ACCOUNT) === 0 ? 0 : keep ? newLen : newLen - oldLen
+  if (charged > 0 && enoughMemory(k, mm, charged) !== OK) return ENOMEM
+  if (!tryStartWrite(k, v)) yield* vmaStartWrite(k, v)
+  const copy = yield* copyVma(k, v, at, to, newLen)
+  if (copy <= 0) {
+    if (charged > 0) k.committed -= charged
+    return ENOMEM
+  }
+  if (k.vmas.covers(copy, at)) v = copy // an area nobody wrote merged with its own copy
+  let r = movePageTables(k, mm, at, to, oldLen)
+  if (r === OK && hasHook(k, copy, H_MREMAP)) {
+    r = yield needHook(k, copy, H_MREMAP, to, 0)
+    if (r < 0) movePageTables(k, mm, to, at, oldLen)
+  }
+  account(k, mm, lo, newLen)
+  if (r < 0) {
+    yield* unmapUncharged(k, mm, copy, to, newLen)
+    if (charged > 0) k.committed -= charged
+    return r
+  }
+  if (keep) emptySource(k, v, copy, at, oldLen)
+  else if (oldLen > 0) yield* unmapUncharged(k, mm, v, at, oldLen)
+  return to
+}
+
+/** copy_vma: an area like `v` at `to`, merged into its neighbours there if it fits. Its pages come later.
+ * @returns the area | 0 or errno none could be made
+ */
+function* copyVma(k: Kernel, v: Vma, at: Vpn, to: Vpn, pages: number): Verb<AreaStops> {
+  const mm = k.vmas.mmOf(v)
+  // memory nobody wrote yet counts its pages from its new address, and so fits its neighbours there
+  const fresh = k.vmas.ops(v) === 0 && k.vmas.anon(v) === 0
+  const pgoff = fresh ? to : k.vmas.pgoff(v) + (at - k.vmas.startOf(v))
+  k.maple.neighbours(mm, to)
+  const below = k.maple.near[0]!
+  const above = k.maple.near[1]!
+  const range = rangeLike(k, v, below, above, to, to + pages, pgoff)
+  const merged = yield* mergeNewRange(k, { ...range, copiedFrom: v })
+  if (merged !== 0) return merged
+  const w = k.vmas.dup(v)
+  if (w === 0) return ENOMEM
+  k.vmas.start[w] = to
+  k.vmas.end[w] = to + pages
+  k.vmas.setPgoff(w, pgoff)
+  if (!k.anon.clone(w, v) || !k.maple.reserve(1)) {
+    k.anon.unlinkAll(w)
+    k.vmas.free(w)
+    return ENOMEM
+  }
+  fget(k, k.vmas.file(w))
+  const opened = yield* openVma(k, w)
+  if (opened < 0) {
+    k.anon.unlinkAll(w)
+    fput(k, k.vmas.file(w))
+    k.vmas.free(w)
+    return opened
+  }
+  insertVma(k, w, v)
+  return w
+}
+
+/** Unmaps the source of a move: what it was charged for has moved with it. */
+function* unmapUncharged(k: Kernel, mm: Mm, v: Vma, start: Vpn, pages: number): Verb<AreaStops, void> {
+  const charged = (k.vmas.flags(v) & VM_ACCOUNT) !== 0
+  yield* unmapRange(k, mm, start, start + pages, undefined)
+  // what it was charged goes on counting at its new place; where it could not be unmapped both count
+  if (charged) k.committed += pages
+}
+
+/** DONTUNMAP: the source stays, empty and unlocked; taken whole, it forgets that it was ever written. */
+function emptySource(k: Kernel, v: Vma, copy: Vma, at: Vpn, pages: number): void {
+  // what was locked stays counted for the life of the mm, as in Linux
+  k.vmas.setFlags(v, k.vmas.flags(v) & ~VM_LOCKED_MASK, k.vmas.flagsHi(v))
+  if (copy !== v && k.vmas.startOf(v) === at && k.vmas.endOf(v) === at + pages) k.anon.unlinkAll(v)
+}
