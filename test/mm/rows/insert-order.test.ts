@@ -142,7 +142,7 @@ it.each(later)("the flag stays when a later step fails: %s gives %d [R-INS-04]",
 })
 
 describe("step 3: the page", () => {
-  const insert = (make: (k: Kernel, p: Proc) => number, want: number) => {
+  const expectAnswer = (make: (k: Kernel, p: Proc) => number, want: number) => {
     const { k, p, vma } = mapped(VM_MIXEDMAP)
     const page = make(k, p)
     const before = [k.frames.refcount(page), k.frames.mapcount(page), p.rss()]
@@ -155,19 +155,19 @@ describe("step 3: the page", () => {
   }
 
   it("a page without references gives EINVAL [R-INS-05]", () => {
-    insert(freed, EINVAL)
+    expectAnswer(freed, EINVAL)
   })
 
   it("a page that was never handed out gives EINVAL [R-INS-05, R-INS-09]", () => {
-    insert((k) => k.frames.limit - 1, EINVAL)
+    expectAnswer((k) => k.frames.limit - 1, EINVAL)
   })
 
   it("a page inside an unsplit block of order 1 gives EINVAL [R-INS-05, R-INS-10]", () => {
-    insert((k) => k.frames.allocOrder(1, false) + 1, EINVAL)
+    expectAnswer((k) => k.frames.allocOrder(1, false) + 1, EINVAL)
   })
 
   it("an anonymous page gives EINVAL [R-INS-08]", () => {
-    insert((_, p) => {
+    expectAnswer((_, p) => {
       p.map(BASE + 8, 1, RW)
       p.store(BASE + 8, 1)
       return p.frame(BASE + 8)
@@ -175,7 +175,7 @@ describe("step 3: the page", () => {
   })
 
   it("a page of a special type gives EINVAL [R-INS-09]", () => {
-    insert((k) => {
+    expectAnswer((k) => {
       const page = driverPage(k)
       k.frames.setFlag(page, F_TYPED)
       return page

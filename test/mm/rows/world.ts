@@ -34,9 +34,8 @@ export const machine = (some: Partial<KernelConfig> = {}): Kernel => boot({ ...t
 /** A verb that has no reason to wait, driven to its end. */
 export function done<S extends StopName, A>(k: Kernel, make: () => Verb<S, A>, hook?: SyncHook): A {
   const r = runNow(k, make, hook)
-  if (typeof r === "object" && r !== null && "_tag" in r)
-    throw new Error(`the verb waits at ${String(Reflect.get(r, "stop"))}`)
-  return r as A
+  if (typeof r === "object" && r !== null && "_tag" in r) throw new Error(`the verb waits at ${r.stop}`)
+  return r
 }
 
 /** Plain calls of one kernel stack, with what `begin` takes held for as long as `body` runs. */
