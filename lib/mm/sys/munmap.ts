@@ -87,7 +87,7 @@ export function* clearGathered(k: Kernel, mm: Mm, g: Gathered): Verb<"PREEMPT", 
 }
 
 /** Frees tables by the bounds of the areas that are there now: others may have moved in meanwhile. */
-function freeTables(k: Kernel, mm: Mm, start: Vpn, end: Vpn): void {
+export function freeTables(k: Kernel, mm: Mm, start: Vpn, end: Vpn): void {
   k.maple.neighbours(mm, start)
   const below = k.maple.near[0]!
   const above = k.maple.near[1]!
