@@ -161,7 +161,7 @@ export const createFile = (
 ): Effect.Effect<void, Fail<"EEXIST" | "ENFILE" | "ENOSPC">, Kernel> =>
   onWorld(({ k }) =>
     Effect.suspend(() => {
-      const r = create(k, path, FILE_REGULAR, typeof content === "number" ? content : 0)
+      const r = create(k, path, FILE_REGULAR, typeof content === "number" ? content : content.length)
       if (r < 0 || typeof content === "number") return created(r, undefined)
       const written = writeObject(k, k.paths.get(path)!.obj, 0, content)
       if (written === content.length) return Effect.void

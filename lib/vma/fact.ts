@@ -9,6 +9,7 @@ export type Flag =
   | "VM_MAYREAD"
   | "VM_MAYWRITE"
   | "VM_MAYEXEC"
+  | "VM_MAYSHARE"
   | "VM_MIXEDMAP"
   | "VM_PFNMAP"
   | "VM_IO"

@@ -9,13 +9,17 @@ import {
   VM_DONTEXPAND,
   VM_EXEC,
   VM_IO,
+  VM_MAYEXEC,
+  VM_MAYREAD,
+  VM_MAYSHARE,
+  VM_MAYWRITE,
   VM_MIXEDMAP,
   VM_PFNMAP,
   VM_READ,
+  VM_SHARED,
   VM_WRITE
 } from "../flags/bits.ts"
 import { type Errno, OK } from "../flags/Errno.ts"
-import * as VmFlags from "../flags/VmFlags.ts"
 import { vmaStartWrite } from "../mm/area/vma-lock.ts"
 import { tryClearMay, vmFlagsMod } from "../mm/area/vm-flags.ts"
 import { vmBugOn } from "../mm/base/debug.ts"
@@ -39,21 +43,22 @@ import { enter, type Guard, guarded } from "./world.ts"
 const inserted = settler("EFAULT", "EINVAL", "ENOMEM", "EBUSY")
 const cleared = settler("EINVAL")
 
-/** Bits by name. */
-const bits: Readonly<Record<Flag, bigint>> = {
-  VM_READ: VmFlags.READ,
-  VM_WRITE: VmFlags.WRITE,
-  VM_EXEC: VmFlags.EXEC,
-  VM_SHARED: VmFlags.SHARED,
-  VM_MAYREAD: VmFlags.MAYREAD,
-  VM_MAYWRITE: VmFlags.MAYWRITE,
-  VM_MAYEXEC: VmFlags.MAYEXEC,
-  VM_MIXEDMAP: VmFlags.MIXEDMAP,
-  VM_PFNMAP: VmFlags.PFNMAP,
-  VM_IO: VmFlags.IO,
-  VM_DONTEXPAND: VmFlags.DONTEXPAND,
-  VM_DONTCOPY: VmFlags.DONTCOPY,
-  VM_DONTDUMP: VmFlags.DONTDUMP
+/** Bits by name: all of them in the low half of the word. */
+const bits: Readonly<Record<Flag, number>> = {
+  VM_READ,
+  VM_WRITE,
+  VM_EXEC,
+  VM_SHARED,
+  VM_MAYREAD,
+  VM_MAYWRITE,
+  VM_MAYEXEC,
+  VM_MAYSHARE,
+  VM_MIXEDMAP,
+  VM_PFNMAP,
+  VM_IO,
+  VM_DONTEXPAND,
+  VM_DONTCOPY,
+  VM_DONTDUMP
 }
 
 /** An edit of the flag word; answers an errno. */
@@ -172,7 +177,7 @@ export class View extends Editing {
   }
 
   has(flag: Flag): boolean {
-    return (this.flags() & bits[flag]) !== 0n
+    return (enter(this.guard).vmas.flags(this.row) & bits[flag]) !== 0
   }
   lacks(flag: Flag): boolean {
     return !this.has(flag)

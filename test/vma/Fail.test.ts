@@ -3,8 +3,7 @@ import { Errno, Fail } from "pagewright"
 import { describe, expect, it } from "vitest"
 
 const names = Object.keys(Errno.byName) as Array<Fail.ErrnoName>
-const run = <A, E>(effect: Effect.Effect<A, E>) =>
-  Effect.runSync(Effect.provideService(effect, References.MinimumLogLevel, "None"))
+const run = Effect.runSync
 
 describe("Fail", () => {
   it("every errno is one frozen value, with its name, its positive number and its words", () => {

@@ -37,3 +37,19 @@ export const h06x = Device.make({ open: Effect.void, mmap: (_, vma) => Effect.fa
 export const h07 = Device.make({ open: Effect.void, vmOps: { fault: () => Effect.succeed(page) } })
 //! refused
 export const h07x = Device.make({ open: Effect.void, vmOps: { fault: () => Effect.succeed(page.pfn) } })
+
+//: H08 give a hook that Linux does not have, or misspell one [R-MISC-08]
+export const h08 = Device.make({ open: Effect.void, vmOps: { fault: () => Effect.succeed(page) } })
+//! refused
+export const h08x = Device.make({ open: Effect.void, vmOps: { faults: () => Effect.succeed(page) } })
+
+//: H09 give up the device's state, or put another in its place [R-MISC-06]
+export const h09 = Device.make({
+  open: Effect.sync(() => ({ opened: 0 })),
+  mmap: (self) => Effect.sync(() => void self.opened++)
+})
+//! refused
+export const h09x = Device.make({
+  open: Effect.sync(() => ({ opened: 0 })),
+  mmap: (self: { closed: number }) => Effect.sync(() => void self.closed++)
+})
