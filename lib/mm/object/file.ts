@@ -1,5 +1,5 @@
 /** Making files: what a path names, and open files of every kind. Floor 5. */
-import { EEXIST, EINVAL, EMFILE, ENFILE, ENOENT, OK } from "../../flags/Errno.ts"
+import { EEXIST, EINVAL, EMFILE, ENFILE, ENOENT, ENOMEM, OK } from "../../flags/Errno.ts"
 import { fput, putObject } from "../area/object.ts"
 import { OPS_FILE, OPS_SHMEM } from "../area/ops.ts"
 import type { Backing, Kernel } from "../kernel.ts"
@@ -143,6 +143,7 @@ export function readObject(k: Kernel, o: Obj, offset: number, into: Uint8Array):
     const n = Math.min(4096 - (at % 4096), end - at)
     if (!k.files.isShmem(o) && k.xarray.load(o, i) === 0 && readNow(k, o, i) < 0) break
     const p = k.xarray.load(o, i)
+    if (p === 0 && !k.files.isShmem(o)) break // no memory to read it into
     if (p === 0) into.fill(0, done, done + n)
     else into.set(k.frames.bytes.subarray(p * 4096 + (at % 4096), p * 4096 + (at % 4096) + n), done)
     done += n
@@ -153,9 +154,10 @@ export function readObject(k: Kernel, o: Obj, offset: number, into: Uint8Array):
 function pageForIo(k: Kernel, o: Obj, i: number): number {
   const p = k.xarray.load(o, i)
   if (p !== 0 && (k.files.isShmem(o) || k.frames.has(p, F_UPTODATE))) return p
-  if (k.files.isShmem(o)) return shmemAddPage(k, o, i)
+  if (k.files.isShmem(o) || i * 4096 >= k.files.size[o]!) return shmemAddPage(k, o, i) // there is nothing to read
   const r = readNow(k, o, i)
-  return r < 0 ? r : k.xarray.load(o, i)
+  const q = r < 0 ? 0 : k.xarray.load(o, i)
+  return q === 0 ? Math.min(r, ENOMEM) : q
 }
 
 /** Read and write. */

@@ -37,7 +37,7 @@ export function shmemGetPage(k: Kernel, o: Obj, i: PgOff): number {
   return p
 }
 
-/** A page of zeroes in the hole `i`, whatever the size says. */
+/** A page of zeroes in the hole `i`, whatever the size says; of a file too, where a write goes beyond its end. */
 export function shmemAddPage(k: Kernel, o: Obj, i: PgOff): number {
   if (i >= MAX_INDEX) return T_OOM
   const p: Pfn = k.frames.allocZeroed()
@@ -46,7 +46,7 @@ export function shmemAddPage(k: Kernel, o: Obj, i: PgOff): number {
     k.frames.put(p)
     return T_OOM
   }
-  k.frames.setCache(p, o, i, F_SWAPBACKED | F_UPTODATE)
+  k.frames.setCache(p, o, i, k.files.isShmem(o) ? F_SWAPBACKED | F_UPTODATE : F_UPTODATE)
   k.files.addCached(o, 1)
   return p
 }

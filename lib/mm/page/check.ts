@@ -67,9 +67,11 @@ const entriesAreRight: Check = (k, wrong) => {
   for (const [p, n] of mapped) if (p !== ZERO_PFN) wrong.push(`frame ${p} is free and ${n} entries map it`)
 }
 
-/** The free lists of the frame allocator are what it counts. */
+/** The free lists of the frame allocator are what it counts, and the page of zeroes is zero. */
 const framesAreRight: Check = (k, wrong) => {
   wrong.push(...k.frames.check())
+  for (let i = 0; i < 1024; i++)
+    if (k.frames.words[i] !== 0) return void wrong.push(`the page of zeroes has ${k.frames.words[i]} at byte ${i * 4}`)
 }
 
 /** No TLB line translates what no entry does, unless the frame still waits for its flush. A fork, which holds mmap_lock for
