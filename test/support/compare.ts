@@ -86,17 +86,22 @@ export interface Rules {
   readonly after?: (s: Subject) => void
 }
 
-/** Runs a program on a fresh machine and on the model. Throws at the first difference, broken invariant or leak. */
-export function holdsProgram(boot: () => Subject, program: readonly Op[], rules: Rules = {}): void {
+/** Runs a program on a fresh machine and on the model. Throws at the first difference, broken invariant or leak.
+ * @returns how many steps failed for want of memory
+ */
+export function holdsProgram(boot: () => Subject, program: readonly Op[], rules: Rules = {}): number {
   const isTight = rules.isTight === true
+  let refused = 0
   const s = boot()
   const model = new Model()
   program.forEach((op, step) => {
     try {
       const brk = op.op === "brk" ? model.processes[op.p % model.processes.length]!.brk : 0
       const outcome = s.run(op)
-      if (isTight && ranOut(op, outcome, brk)) catchUp(s, model)
-      else same("outcome", outcome, model.run(op))
+      if (isTight && ranOut(op, outcome, brk)) {
+        refused++
+        catchUp(s, model)
+      } else same("outcome", outcome, model.run(op))
       holdsAreas(s.k, s.tasks, model)
       checkMm(s.k)
       rules.after?.(s)
@@ -114,6 +119,7 @@ export function holdsProgram(boot: () => Subject, program: readonly Op[], rules:
   s.end()
   checkIdle(s.k)
   same("left at the end", JSON.stringify(rowsInUse(s.k)), "{}")
+  return refused
 }
 
 /** Tables of a machine on which nothing runs any more that are not empty. */
