@@ -157,7 +157,7 @@ function pageForIo(k: Kernel, o: Obj, i: number): number {
   if (k.files.isShmem(o) || i * 4096 >= k.files.size[o]!) return shmemAddPage(k, o, i) // there is nothing to read
   const r = readNow(k, o, i)
   const q = r < 0 ? 0 : k.xarray.load(o, i)
-  return q === 0 ? Math.min(r, ENOMEM) : q
+  return q !== 0 ? q : r < 0 ? r : ENOMEM
 }
 
 /** Read and write. */
