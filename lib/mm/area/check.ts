@@ -7,6 +7,7 @@ import { KernelBug } from "../base/debug.ts"
 import { TASK_PAGES } from "../base/units.ts"
 import type { Check, Kernel } from "../kernel.ts"
 import { DATA_VM, EXEC_VM, MM_LIVE, STACK_VM, TOTAL_VM } from "../store/mms.ts"
+import { MAX_FDS } from "../store/tasks.ts"
 import { VMA_ATTACHED, VMA_FREE } from "../store/vmas.ts"
 import { isDataMapping, isExecMapping, isStackMapping } from "./account.ts"
 
@@ -80,7 +81,10 @@ const filesAreHeld: Check = (k, wrong) => {
   for (let v = 1; v < k.vmas.limit(); v++)
     if (k.vmas.state(v) !== VMA_FREE && k.vmas.file(v) !== 0)
       held.set(k.vmas.file(v), (held.get(k.vmas.file(v)) ?? 0) + 1)
-  for (const f of k.tasks.fd) if (f !== 0) held.set(f, (held.get(f) ?? 0) + 1)
+  for (let i = MAX_FDS; i < k.tasks.limit() * MAX_FDS; i++) {
+    const f = k.tasks.fd[i]!
+    if (f !== 0) held.set(f, (held.get(f) ?? 0) + 1)
+  }
   for (const [f, n] of held) {
     if (k.files.kind(f) === 0) wrong.push(`file ${f} is freed and ${n} still hold it`)
     else if (k.files.fileRefs(f) < n) wrong.push(`file ${f} has ${k.files.fileRefs(f)} references and ${n} holders`)
