@@ -4,7 +4,7 @@
 import { type Access, FAULT_GP, FAULT_MAPERR, FAULT_OK, FAULT_SIGBUS, READ, WRITE } from "../../flags/FaultFlags.ts"
 import { DIRTY, PRESENT, PROTNONE, SPECIAL, WRITE as PTE_WRITE, YOUNG } from "../../flags/PteFlags.ts"
 import { T_FAULT } from "../base/trace.ts"
-import { type Addr, TASK_SIZE, vpnOf, type Vpn, type Word } from "../base/units.ts"
+import { type Addr, registerOf, TASK_SIZE, vpnOf, type Vpn, type Word } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { fault, faultNow } from "../page/fault.ts"
 import { GIVE_UP } from "../page/need.ts"
@@ -25,13 +25,14 @@ export const FAULT_WOULD_WAIT = 32
  */
 export function checkUserAddr(addr: Word): number {
   if (typeof addr === "number" && addr >= 0 && addr < TASK_SIZE && Math.floor(addr) === addr) return FAULT_OK
-  const a =
-    typeof addr === "bigint"
-      ? BigInt.asUintN(64, addr)
-      : BigInt.asUintN(64, BigInt(Number.isFinite(addr) ? Math.trunc(addr) : -1))
+  const a = registerOf(addr)
   if (a < BigInt(TASK_SIZE)) return FAULT_OK
   return a >= BigInt(CANONICAL) && a < 0xffff_8000_0000_0000n ? FAULT_GP : FAULT_MAPERR
 }
+
+/** The address in a register that `checkUserAddr` found to be one of user space: fractions are cut, bigints to 64 bits. */
+export const userAddr = (addr: Word): Addr =>
+  typeof addr === "number" && addr >= 0 && Math.floor(addr) === addr ? addr : Number(registerOf(addr))
 
 /** Lets the TLB find entries of `k.activeMm` and fault in what is missing. */
 export function installTrap(k: Kernel): void {
@@ -79,7 +80,7 @@ export function userLoad8(k: Kernel, mm: Mm, addr: Word): number {
   const bad = checkUserAddr(addr)
   if (bad !== FAULT_OK) return -bad
   if (k.activeMm !== mm) switchMm(k, mm)
-  const value = k.tlb.load8(Number(addr))
+  const value = k.tlb.load8(userAddr(addr))
   const code = k.tlb.takeFault()
   return code === FAULT_OK ? value : -code
 }
@@ -91,6 +92,6 @@ export function userStore8(k: Kernel, mm: Mm, addr: Word, value: number): number
   const bad = checkUserAddr(addr)
   if (bad !== FAULT_OK) return -bad
   if (k.activeMm !== mm) switchMm(k, mm)
-  k.tlb.store8(Number(addr), value)
+  k.tlb.store8(userAddr(addr), value)
   return 0 - k.tlb.takeFault()
 }

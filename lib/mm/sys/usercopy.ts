@@ -10,7 +10,7 @@ import type { Kernel } from "../kernel.ts"
 import { fault, type FaultStops } from "../page/fault.ts"
 import type { Mm } from "../store/mms.ts"
 import { NO_SLOT } from "../store/ptes.ts"
-import { checkUserAddr } from "./trap.ts"
+import { checkUserAddr, userAddr } from "./trap.ts"
 
 /** It must be faulted in first. */
 const MISSING = -1
@@ -39,7 +39,7 @@ function mightFault(k: Kernel): void {
 export function* copyToUser(k: Kernel, mm: Mm, addr: Word, from: Uint8Array): Verb<FaultStops> {
   mightFault(k)
   if (checkUserAddr(addr) !== FAULT_OK) return from.length
-  return yield* copy(k, mm, Number(addr), from, true)
+  return yield* copy(k, mm, userAddr(addr), from, true)
 }
 
 /** Fills `into` from user address `addr` of `mm`. Returns the bytes that were *not* copied.
@@ -48,7 +48,37 @@ export function* copyToUser(k: Kernel, mm: Mm, addr: Word, from: Uint8Array): Ve
 export function* copyFromUser(k: Kernel, mm: Mm, addr: Word, into: Uint8Array): Verb<FaultStops> {
   mightFault(k)
   if (checkUserAddr(addr) !== FAULT_OK) return into.length
-  return yield* copy(k, mm, Number(addr), into, false)
+  return yield* copy(k, mm, userAddr(addr), into, false)
+}
+
+/** Fills `into` from user address `addr` of `mm` as far as that goes without a fault (copy_from_user_inatomic).
+ * Returns the bytes that were copied.
+ */
+export function copyFromUserNow(k: Kernel, mm: Mm, addr: number, into: Uint8Array): number {
+  for (let done = 0; done < into.length;) {
+    const at = addr + done
+    const p = frameFor(k, mm, vpnOf(at), false)
+    if (p < 0) return done
+    const n = Math.min(4096 - (at % 4096), into.length - done)
+    into.set(k.frames.bytes.subarray(p * 4096 + (at % 4096), p * 4096 + (at % 4096) + n), done)
+    done += n
+  }
+  return into.length
+}
+
+/** Faults in what `[addr, addr + len)` of `mm` needs to be read. Returns the bytes that cannot be: all of them from address 0.
+ * @locks none held
+ * @source mm/gup.c fault_in_readable (v6.18)
+ */
+export function* faultInReadable(k: Kernel, mm: Mm, addr: number, len: number): Verb<FaultStops> {
+  mightFault(k)
+  if (addr === 0) return len
+  for (let at = addr; at < addr + len; at = (vpnOf(at) + 1) * 4096) {
+    if (frameFor(k, mm, vpnOf(at), false) >= 0) continue
+    const code = yield* fault(k, mm, vpnOf(at), READ)
+    if (code !== FAULT_OK) return addr + len - at
+  }
+  return 0
 }
 
 function* copy(k: Kernel, mm: Mm, addr: number, bytes: Uint8Array, out: boolean): Verb<FaultStops> {
