@@ -11,7 +11,8 @@ import { vmFlagsMod } from "../../../lib/mm/area/vm-flags.ts"
 import { H_FAULT, H_MMAP } from "../../../lib/mm/base/stop.ts"
 import { LOCKED_VM } from "../../../lib/mm/store/mms.ts"
 import { placeArea } from "../../../lib/mm/sys/exec.ts"
-import { BASE, device, done, driverPage, machine, mapDevice, Proc, RW, withMmap } from "./world.ts"
+import { mlock } from "../../../lib/mm/sys/mlock.ts"
+import { BASE, device, done, driverPage, machine, mapDevice, PAGE, Proc, RW, withMmap } from "./world.ts"
 
 /** The table of the specification, sections 6 and R-FLAG-27: name and value. */
 const table: ReadonlyArray<readonly [string, bigint]> = [
@@ -176,20 +177,25 @@ describe("special areas", () => {
     checkMm(k)
   })
 
-  it.each(special)("MAP_LOCKED locks nothing of an area with %s, and faults nothing in [R-FLAG-28]", (_, flag) => {
+  const unpopulated = bits.VM_IO | bits.VM_PFNMAP
+  it.each(special)("nothing of an area with %s is ever locked, by MAP_LOCKED or mlock [R-FLAG-28]", (_, flag) => {
     const k = machine()
     const p = Proc.spawn(k)
     const page = driverPage(k)
     const fd = p.open(device(k, { hooks: (1 << H_MMAP) | (1 << H_FAULT) }))
     let faults = 0
-    p.map(BASE, 2, RW, SHARED | LOCKED, fd, 0, (hook, v) => {
+    const hook = (hook: number, v: number): number => {
       if (hook === H_MMAP) vmFlagsMod(k, v, flag, 0)
       if (hook === H_FAULT) faults++
       return hook === H_FAULT ? page : OK
-    })
-    expect(p.flags(BASE) & (bits.VM_LOCKED | flag)).toBe(flag)
-    expect(k.mms.stat(p.mm, LOCKED_VM)).toBe(0)
-    expect(faults).toBe(0)
+    }
+    p.map(BASE, 2, RW, SHARED | LOCKED, fd, 0, hook)
+    const locked = () => [p.flags(BASE) & (bits.VM_LOCKED | flag), k.mms.stat(p.mm, LOCKED_VM)]
+    expect(locked()).toEqual([flag, 0])
+    expect(done(k, () => mlock(k, p.task, BASE * PAGE, 2 * PAGE), hook)).toBe(OK)
+    expect(locked()).toEqual([flag, 0])
+    if ((flag & unpopulated) !== 0) expect(faults).toBe(0) // and nothing is brought in
+    k.frames.put(page)
     checkMm(k)
   })
 

@@ -50,7 +50,7 @@ describe("changing flags", () => {
     expect(after).toBe(before)
   })
 
-  it("a PFN map and a mixed map at once is no valid word [R-NEW-05, R-NEW-07]", () => {
+  it("a PFN map and a mixed map at once is no valid word [R-NEW-05]", () => {
     inHook(RW, (k, v) => {
       vmFlagsMod(k, v, VM_MIXEDMAP, 0)
       const before = k.vmas.flags(v)
