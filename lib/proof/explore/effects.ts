@@ -14,7 +14,7 @@ import { Controls, TaskScheduler } from "./control.ts"
 import { sealed } from "./seal.ts"
 import { type Choice, type Outcome, playAll, type Table } from "./search.ts"
 import { ENVIRONMENT, type Strategy } from "./strategy.ts"
-import { type Stopped, stopText, waitText } from "./words.ts"
+import { type Stopped, deadlockText, stopText } from "./words.ts"
 
 /** A scenario: what is there, and the tasks whose steps may fall in any order.
  * @typeParam S - what `setup` answers and tasks share
@@ -169,9 +169,8 @@ class Play<S> {
   #whyStuck(tasks: readonly Running[]): string {
     const { k } = this.#world
     const names = tasks.flatMap(({ fiber, name }) => (fiber.pollUnsafe() === undefined ? [name] : [])).join(", ")
-    const waits: string[] = []
-    for (const [row, stopped] of this.#stopped) if (k.runs.state[row] === RUN_QUEUED) waits.push(waitText(k, stopped))
-    if (waits.length > 0) return `deadlock: ${names} cannot go on\n  ${waits.join("\n  ")}`
+    const waiting = [...this.#stopped.values()].filter(({ row }) => k.runs.state[row] === RUN_QUEUED)
+    if (waiting.length > 0) return `deadlock: ${names} cannot go on${deadlockText(k, waiting)}`
     return `deadlock: ${names} cannot go on: nobody is left to do what they wait for, or it is outside the explorer's control (a promise, a timer of the host)`
   }
 }

@@ -32,7 +32,7 @@ import { drainMmput, exit } from "../../mm/sys/process.ts"
 import { runNow } from "../../mm/sys/run-now.ts"
 import { type Choice, type Outcome, playAll, type Table } from "./search.ts"
 import { ENVIRONMENT, type Strategy } from "./strategy.ts"
-import { stopText, waitText } from "./words.ts"
+import { deadlockText, stopText } from "./words.ts"
 
 /** One verb of a task, and its name in stories. */
 export type Call = readonly [name: string, verb: () => Verb<StopName, unknown>]
@@ -152,7 +152,7 @@ class Play<W extends { readonly k: Kernel }> {
       this.table.choose(from)
     }
     const stuck = this.tasks.filter((t) => !t.isOver)
-    if (stuck.length > 0) throw new KernelBug(`deadlock: ${stuck.map((t) => waitText(this.k, t)).join("; ")}`)
+    if (stuck.length > 0) throw new KernelBug(`deadlock:${deadlockText(this.k, stuck)}`)
     this.k.runs.preempt = false
     checkIdle(this.k)
     this.it.end?.(this.world, Object.fromEntries(this.tasks.map((t) => [t.name, t.results])))

@@ -4,14 +4,14 @@ import {
   heldOf,
   hookNames,
   kindOf,
-  MMAP_R,
-  MMAP_W,
   NEED_HOOK,
   NEED_LOCK,
   NEED_PAGE,
   PREEMPT,
   stopNames,
   subOf,
+  VMA_R,
+  VMA_W,
   WRITE
 } from "../../mm/base/stop.ts"
 import type { Kernel } from "../../mm/kernel.ts"
@@ -51,21 +51,19 @@ export function stopText(k: Kernel, t: Stopped): string {
   }
 }
 
-/** Why a verb does not go on, with who is in its way. */
-export function waitText(k: Kernel, t: Stopped): string {
-  const text = `${t.name} ${stopText(k, t)}`
-  if (kindOf(t.stop) !== NEED_LOCK) return text
-  const state = k.runs.lockState(t.a)
-  const who = state < 0 ? "a writer has it" : state === 0 ? "nobody has it" : `${state} read it`
-  const behind = k.runs.waiters(t.a)
-  const holders = rowsHolding(k, t.a)
-  return `${text} (${who}${holders.length > 0 ? `: run ${holders.join(", ")}` : ""}; ${behind} in its queue)`
-}
+/** Who cannot go on and why, a line each, with whose locks are in the way. */
+export const deadlockText = (k: Kernel, stopped: readonly Stopped[]): string =>
+  stopped.map((t) => `\n  ${t.name} ${stopText(k, t)}${inTheWay(k, t, stopped)}`).join("")
 
-/** Runs that hold mmap lock `q`; a run does not say which area's lock it holds. */
-function rowsHolding(k: Kernel, q: number): number[] {
-  const rows: number[] = []
-  for (let r = 1; r < k.runs.max; r++)
-    if (k.runs.mine[r] === q && ((k.runs.held[r] ?? 0) & (MMAP_R | MMAP_W)) !== 0) rows.push(r)
-  return rows
+function inTheWay(k: Kernel, t: Stopped, others: readonly Stopped[]): string {
+  if (kindOf(t.stop) !== NEED_LOCK) return ""
+  const state = k.runs.lockState(t.a)
+  if (state === 0) return ": nobody holds it"
+  const isMmap = t.a >= k.runs.mmapLock(0)
+  // a run says which mmap lock it holds, and only that it holds the lock of some area
+  const holders = others.filter(({ row }) =>
+    isMmap ? k.runs.mine[row] === t.a : (k.runs.held[row]! & (VMA_R | VMA_W)) !== 0
+  )
+  const names = holders.map(({ name }) => name).join(", ") || "somebody else"
+  return state < 0 ? `: ${names} writes` : `: ${names} reads`
 }
