@@ -1,7 +1,8 @@
 /** Device drivers as values: hooks over a state, registered under a path. Floor 8.
  *
  * A hook is a section: what it is lent cannot leave it, and it may not take the lock that its verb holds. Its state is
- * what `open` answered, one for each open file; what `open` acquired lives until the last reference to that file goes.
+ * what `open` answered, one for each open file; what `open` or a hook acquires lives until the last reference to that
+ * file goes.
  */
 import { type Context, Effect, type Scope } from "effect"
 import { registerOps } from "../mm/area/ops.ts"
@@ -9,7 +10,6 @@ import { createDevice, unlinkPath } from "../mm/object/file.ts"
 import { BoundDriver, DeviceObject } from "./driver.ts"
 import { type ErrnoName, type Fail, fail } from "./Fail.ts"
 import type { HookBody, HookEffect, Hooks, ServicesOf } from "./hook.ts"
-import type { Markers } from "./Lockdep.ts"
 import { type Kernel, onWorld } from "./machine.ts"
 import { deviceOf, inner, servicesAs } from "./raw.ts"
 import type { AfterUnlock } from "./region.ts"
@@ -121,12 +121,8 @@ export const make = <
       at: UserAddr
     ) => HookBody<F, here>
   }
-}): Device<
-  S,
-  OpenError,
-  Effect.Error<M>,
-  Exclude<OR, Scope.Scope | Markers> | ServicesOf<M | I | Rel | O | C | Sp | F>
-> => deviceOf(new DeviceObject(definition))
+}): Device<S, OpenError, Effect.Error<M>, ServicesOf<Effect.Effect<S, OpenError, OR> | M | I | Rel | O | C | Sp | F>> =>
+  deviceOf(new DeviceObject(definition))
 
 const registered = settler("EEXIST")
 

@@ -66,21 +66,20 @@ export class BoundDriver implements Driver {
     this.hooks = by.reduce((bits, hook, i) => (hook === undefined ? bits : bits | (1 << i)), 0)
   }
 
-  /** Opens the device for the caller: its state, and the scope of what was acquired for it. */
+  /** Opens the device for the caller. */
   open(): Effect.Effect<OpenFile, unknown> {
-    return Effect.flatMap(Scope.make(), (scope) => {
-      const opening = Effect.provideService(this.device.definition.open, Scope.Scope, scope)
-      return Effect.onExit(
-        Effect.map(this.#with(opening), (state) => ({ driver: this, state, scope })),
+    return Effect.flatMap(Scope.make(), (scope) =>
+      Effect.onExit(
+        Effect.map(this.#for(scope, this.device.definition.open), (state) => ({ driver: this, state, scope })),
         (exit) => (Exit.isSuccess(exit) ? Effect.void : Scope.close(scope, exit))
       )
-    })
+    )
   }
 
-  call(hook: number, state: unknown, guard: Guard, vma: number, vpn: number): Effect.Effect<unknown, unknown> {
+  call(hook: number, open: OpenFile, guard: Guard, vma: number, vpn: number): Effect.Effect<unknown, unknown> {
     const body = this.#by[hook] ?? vmBugOn(`${this.name} has no hook ${hook}`)
     if (hook === H_MMAP) this.#begin(guard, vma)
-    const done = this.#with(body(ofDriver(state), ofDriver(new View(guard, vma)), unitOf(addrOf(vpn))))
+    const done = this.#for(open.scope, body(ofDriver(open.state), ofDriver(new View(guard, vma)), unitOf(addrOf(vpn))))
     if (hook !== H_FAULT) return done
     return Effect.map(done, (page) => {
       const { world, run } = guard
@@ -91,16 +90,16 @@ export class BoundDriver implements Driver {
     })
   }
 
-  ioctl(state: unknown, command: number, argument: bigint): Effect.Effect<unknown, unknown> | undefined {
+  ioctl(open: OpenFile, command: number, argument: bigint): Effect.Effect<unknown, unknown> | undefined {
     const { ioctl } = this.device.definition
-    return ioctl === undefined
-      ? undefined
-      : this.#with(Effect.suspend(() => ofDriver(ioctl(ofDriver(state), command, argument))))
+    if (ioctl === undefined) return undefined
+    return Effect.suspend(() => this.#for(open.scope, ioctl(ofDriver(open.state), command, argument)))
   }
 
-  release(state: unknown): Effect.Effect<void> {
+  release(open: OpenFile): Effect.Effect<void> {
     const { release } = this.device.definition
-    return release === undefined ? Effect.void : Effect.orDie(Effect.asVoid(this.#with(release(ofDriver(state)))))
+    if (release === undefined) return Effect.void
+    return Effect.orDie(Effect.asVoid(this.#for(open.scope, release(ofDriver(open.state)))))
   }
 
   /** Sets the flag that the kind of the device promises to its hook. */
@@ -110,9 +109,11 @@ export class BoundDriver implements Driver {
     if (flag !== 0) vmFlagsMod(enter(guard), vma, flag, 0)
   }
 
-  #with(effect: unknown): Effect.Effect<unknown, unknown> {
-    if (!Effect.isEffect(effect))
+  /** A hook with the services of the registration and the scope of the open file. */
+  #for(scope: Scope.Scope, effect: unknown): Effect.Effect<unknown, unknown> {
+    if (!Effect.isEffect(effect)) {
       return Effect.die(new TypeError(`a hook of ${this.name} answered ${typeof effect}, expected an Effect`))
-    return Effect.provideContext(discharged(effect), this.#services)
+    }
+    return discharged(effect).pipe(Effect.provideService(Scope.Scope, scope), Effect.provideContext(this.#services))
   }
 }

@@ -1,5 +1,5 @@
 /** Hooks as sections: the run-time table of the seam as types, one row a hook. Floor 8, internal. */
-import type { Effect } from "effect"
+import type { Effect, Scope } from "effect"
 import type { Fail } from "./Fail.ts"
 import type { MmapRead, MmapWrite, VmaRead, VmaWrite } from "./level.ts"
 import type { InOrder, Markers, Takes } from "./Lockdep.ts"
@@ -37,5 +37,7 @@ export type HookBody<Fx, here extends AfterUnlock> = Stay<
     : Says<Ours<Effect.Services<Fx>>>
 >
 
-/** The services that a hook needs: neither its section nor lock markers, which end where the hook is called. */
-export type ServicesOf<Fx> = Exclude<Release<Effect.Services<Fx>>, Markers>
+/** The services that a hook needs: not its section, not lock markers, which end where the hook is called, and not a Scope,
+ * which is that of the open file.
+ */
+export type ServicesOf<Fx> = Exclude<Release<Effect.Services<Fx>>, Markers | Scope.Scope>

@@ -228,7 +228,7 @@ const callHook = (w: World, r: number, s: number, vma: number, ops: number, vpn:
   if (driver === undefined || open === undefined) return vmBugOn(`area ${vma} has hooks but no driver`)
   return Effect.flatMap(Inside, (above) => {
     const guard = new Guard(w, r, above?.live === true ? above : undefined)
-    const call = Effect.suspend(() => driver.call(hook, open.state, guard, vma, vpn))
+    const call = Effect.suspend(() => driver.call(hook, open, guard, vma, vpn))
     const body = Effect.provideService(
       announced(w, () => callOf(w, driver, hook, r, vma), call),
       Inside,
@@ -287,7 +287,7 @@ export const releaseFiles = (w: World): Effect.Effect<void> =>
         announced(
           w,
           () => fileHook(open.driver.name, "release", 0, "kernel"),
-          Effect.suspend(() => open.driver.release(open.state))
+          Effect.suspend(() => open.driver.release(open))
         ),
         (exit) => Effect.andThen(Scope.close(open.scope, exit), end)
       )

@@ -259,7 +259,7 @@ export const ioctl = (
     const f = p.world.k.tasks.file(p.pid, file.number)
     if (f === 0) return fail("EBADF")
     const open = p.world.files.get(f)
-    const answer = open?.driver.ioctl(open.state, command, registerOf(wordOf(argument)))
+    const answer = open?.driver.ioctl(open, command, registerOf(wordOf(argument)))
     if (answer === undefined || open === undefined) return fail("ENOTTY")
     return hookAnswer(announced(p.world, () => fileHook(open.driver.name, "ioctl", p.pid, p.name), answer))
   })

@@ -29,20 +29,20 @@ export interface Driver {
   readonly name: string
   /** Bits H_* of the hooks it has. */
   readonly hooks: number
-  /** Runs hook `hook` for an open file's state; a fault hook answers with a frame number. */
+  /** Runs hook `hook` for an open file; a fault hook answers with a frame number. */
   readonly call: (
     hook: number,
-    state: unknown,
+    open: OpenFile,
     guard: Guard,
     vma: number,
     vpn: number
   ) => Effect.Effect<unknown, unknown>
   /** Undefined if it has no ioctl. */
-  readonly ioctl: (state: unknown, command: number, argument: bigint) => Effect.Effect<unknown, unknown> | undefined
-  readonly release: (state: unknown) => Effect.Effect<void>
+  readonly ioctl: (open: OpenFile, command: number, argument: bigint) => Effect.Effect<unknown, unknown> | undefined
+  readonly release: (open: OpenFile) => Effect.Effect<void>
 }
 
-/** An open file of a driver: its state, and what was acquired for it. */
+/** An open file of a driver: its state, and the scope of what is acquired for it. */
 export interface OpenFile {
   readonly driver: Driver
   readonly state: unknown
