@@ -1,10 +1,10 @@
 /** A process's loads and stores: through the TLB, or a fault first. Floor 8, internal. */
 import { Effect } from "effect"
 import { FAULT_OK, READ, WRITE } from "../flags/FaultFlags.ts"
-import { type Addr, PAGE_SIZE, vpnOf, type Word } from "../mm/base/units.ts"
+import { type Addr, PAGE_SIZE, registerOf, vpnOf, type Word } from "../mm/base/units.ts"
 import { fault } from "../mm/page/fault.ts"
 import { switchMm } from "../mm/page/tlb.ts"
-import { checkUserAddr, FAULT_WOULD_WAIT } from "../mm/sys/trap.ts"
+import { checkUserAddr, FAULT_WOULD_WAIT, userAddr } from "../mm/sys/trap.ts"
 import type { Process } from "./process.ts"
 import { door } from "./rim.ts"
 import { type Signal, signalOf } from "./signal.ts"
@@ -26,10 +26,10 @@ export const access = <A>(
     if (length === 0) return Effect.succeed(done())
     const bad = checkUserAddr(address)
     if (bad !== FAULT_OK) return Effect.fail(signalOf(bad, asAddress(address)))
-    return from(p, Number(address), length, write, use, done)
+    return from(p, userAddr(address), length, write, use, done)
   })
 
-const asAddress = (address: Word): number => Number(typeof address === "bigint" ? BigInt.asUintN(64, address) : address)
+const asAddress = (address: Word): number => Number(registerOf(address))
 
 const from = <A>(
   p: Process,
@@ -42,6 +42,7 @@ const from = <A>(
   const { k } = p.world
   const mm = k.tasks.mm(p.pid)
   if (k.activeMm !== mm) switchMm(k, mm)
+  k.runs.current = 0 // the fault that a miss may run is nobody's hook
   // Small pieces are all or nothing: their two pages are translated before the first byte moves.
   const last = start + length - 1
   if (length <= 8 && vpnOf(last) !== vpnOf(start)) {
