@@ -111,6 +111,17 @@ describe("lock_vma_under_rcu", () => {
     checkIdle(k)
   })
 
+  it("does not so much as touch the lock of a marked area: its writer never waits for it [R-LOCK-05]", () => {
+    const { k, mm, a } = world()
+    const writer = new Hand(k, () => mark(k, mm, a)).to(PREEMPT)
+    k.runs.preempt = true
+    const reader = new Hand(k, () => look(k, mm, BASE)).to(PREEMPT).step()
+    k.runs.preempt = false
+    expect([reader.ended, reader.result]).toEqual([true, 0])
+    writer.finish()
+    checkIdle(k)
+  })
+
   it("leaves nothing locked when it answers none [R-LOCK-05]", () => {
     const { k, mm, a } = world()
     const writer = new Hand(k, () => mark(k, mm, a)).to(PREEMPT)
@@ -309,8 +320,9 @@ describe("falling back", () => {
     checkIdle(k)
   })
 
-  it("finds nothing, and holds nothing, where no area is [R-LOCK-05, R-LOCK-03]", () => {
-    const { k, mm } = world()
+  it("finds nothing, and holds nothing, where no area is, though there is one above [R-LOCK-05, R-LOCK-03]", () => {
+    const { k, mm, p } = world()
+    p.map(BASE + 9, 1, RW)
     expect(done(k, () => holdVma(k, mm, BASE + 4))).toBe(0)
     checkIdle(k)
   })
