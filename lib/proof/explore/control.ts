@@ -12,7 +12,7 @@ export interface Ready {
   readonly go: () => void
 }
 
-/** A turn that no task takes: being made to yield counts as a pre-emption. */
+/** A turn that no task takes: being made to yield is a pre-emption, and whoever goes on afterwards is none. */
 const INTERRUPTOR = -3
 
 /** No fiber is entered: whoever is resumed is put off. */

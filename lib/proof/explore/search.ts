@@ -35,9 +35,7 @@ export interface Choice extends Option {
 export interface Table {
   /** Lets one of `from` happen; whoever ran last is put first. */
   readonly choose: (from: Choice[]) => void
-  /** A choice inside a step: an index into `options`, of which the first is the ordinary one and is not told. The turn
-   * stays whose it is.
-   */
+  /** A choice inside a step: an index into `options`, of which the first is the ordinary one and is not told. */
   readonly decide: (options: readonly Option[]) => number
   /** Is this step one that no earlier schedule had? Then what it led to must be looked at. */
   readonly isNew: () => boolean
@@ -79,6 +77,7 @@ export function playAll(play: (table: Table) => void, strategy: Strategy, most =
         },
         decide(options) {
           const i = pick(options)
+          last = options[i]!.who
           if (i !== 0) story?.push(`    ${options[i]!.what()}`)
           return i
         },
