@@ -121,5 +121,5 @@ export default Kernel.scenario(
       return Console.log(`    ${hook} hook of ${device} for ${process}, holding ${locks}${where}`)
     }
   },
-  Effect.catch(story, (failure) => Effect.fail(Kernel.checkFailed(`the story stopped: ${failure._tag}`)))
+  Effect.mapError(story, (failure) => Kernel.checkFailed(`the story stopped: ${failure._tag}`))
 )

@@ -3,7 +3,7 @@
  * Locks are fair: first come, first served, and a queued writer turns new readers away. A section that waits can be
  * interrupted; what was already granted goes to the next in line. One that runs gives its locks back however it ends.
  */
-import { Effect, Option } from "effect"
+import { Effect, type Option } from "effect"
 import { holdVma, letVmaGo, vmaStartReadUnlocked as startReadUnlocked } from "../mm/area/lookup.ts"
 import { mmapUnlock, needMmap, tryMmap } from "../mm/area/mmap-lock.ts"
 import { lockVmaUnderRcu, vmaEndRead } from "../mm/area/vma-lock.ts"
@@ -131,12 +131,13 @@ export const mmapReadTry = <m extends AfterUnlock, Fx extends AnyEffect>(
         world,
         outer,
         *take() {
+          if (world.k.runs.preempt) yield world.k.runs.point()
           return tryMmap(world.k, row, READ) ? 1 : 0
         },
         leave: () => mmapUnlock(world.k, row, READ)
       }
     },
-    (guard) => Effect.map(ran<Fx>(body(mmapOf(new MmapView(guard, userOf(mm).row)))), Option.some),
+    (guard) => Effect.asSome(ran<Fx>(body(mmapOf(new MmapView(guard, userOf(mm).row))))),
     none
   )
 
@@ -161,7 +162,7 @@ export const tryVmaRead = <m extends AfterUnlock, Fx extends AnyEffect>(
         leave: (vma) => vmaEndRead(k, vma)
       }
     },
-    (guard, vma) => Effect.map(ran<Fx>(body(vmaRefOf(new View(guard, vma)))), Option.some),
+    (guard, vma) => Effect.asSome(ran<Fx>(body(vmaRefOf(new View(guard, vma))))),
     none
   )
 
@@ -187,7 +188,7 @@ export const vmaStartReadUnlocked = <m extends AfterUnlock, Fx extends AnyEffect
         leave: (vma) => vmaEndRead(k, vma)
       }
     },
-    (guard, vma) => Effect.map(ran<Fx>(body(vmaRefOf(new View(guard, vma)))), Option.some),
+    (guard, vma) => Effect.asSome(ran<Fx>(body(vmaRefOf(new View(guard, vma))))),
     none
   )
 

@@ -66,7 +66,7 @@ export const mmgetNotZero = <Fx extends AnyEffect>(
   withUsers(
     mm,
     false,
-    (user) => Effect.map(ran<Fx>(body(mmWithUserOf(user))), Option.some),
+    (user) => Effect.asSome(ran<Fx>(body(mmWithUserOf(user)))),
     () => Effect.succeedNone
   )
 

@@ -1,5 +1,5 @@
 /** A driver's own sleeping lock, with a place in the lock order. Floor 8. */
-import { Effect, Option, Semaphore } from "effect"
+import { Effect, type Option, Semaphore } from "effect"
 import type { InOrder, LockClass, Takes } from "./Lockdep.ts"
 import { ran } from "./raw.ts"
 import type { AnyEffect } from "./region.ts"

@@ -85,9 +85,7 @@ export const mmap = <E = never>(request: MmapRequest<E>): Call<PageAligned<UserA
       (r): Effect.Effect<PageAligned<UserAddr>, E | Fail<MmapErrno>> =>
         r >= 0 ? Effect.succeed(unitOf(r)) : Effect.fail(hookFailure(make(nameOf(r) ?? "EINVAL")))
     )
-    return file instanceof NumberedFd
-      ? Effect.catch(called, (error) => (isFail(error) ? Effect.fail(error) : ownError(error)))
-      : called
+    return file instanceof NumberedFd ? Effect.catchIf(called, isOwn, ownError) : called
   })
 
 const unmapped = settler("EINVAL", "ENOMEM", "EPERM", "EACCES", "EBUSY")
@@ -174,12 +172,14 @@ export function open(what: object | string, mode: OpenMode): Effect.Effect<Fd<un
   return onProcess((p) => {
     if (typeof what === "string") {
       const opening = Effect.map(openAs(p, what, mode), (file) => new NumberedFd(file.number))
-      return Effect.catch(opening, (error) => (isFail(error) ? Effect.fail(error) : ownError(error)))
+      return Effect.catchIf(opening, isOwn, ownError)
     }
     const driver = inner(what, DeviceObject).bound.get(p.world)
     return driver === undefined ? fail("ENOENT") : openAs(p, driver.name, mode)
   })
 }
+
+const isOwn = (error: unknown): boolean => !isFail(error)
 
 /** An error of a driver's own has no type where the driver is not named. */
 const ownError = (cause: unknown): Effect.Effect<never> =>

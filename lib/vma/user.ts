@@ -1,5 +1,5 @@
 /** Sections in which an address space has users. Floor 8, internal. */
-import { Effect, Fiber } from "effect"
+import { Effect, type Fiber } from "effect"
 import { mmgetNotZero } from "../mm/area/mm.ts"
 import { drainMmput, mmput, mmputAsync } from "../mm/sys/process.ts"
 import { MmObject, MmUser } from "./handles.ts"

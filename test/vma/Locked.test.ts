@@ -1,5 +1,5 @@
 import { Deferred, Effect, Exit, Fiber, Option } from "effect"
-import { Fail, Locked, Mm, Mutex, Task, Units } from "pagewright"
+import { Fail, Locked, type Mm, Mutex, Task, Units } from "pagewright"
 import { describe, expect, it } from "vitest"
 import { lockVmaUnderRcu } from "../../lib/mm/area/vma-lock.ts"
 import { boot } from "../../lib/mm/sys/boot.ts"
@@ -195,7 +195,7 @@ describe("mmap_lock", () => {
           yield* again.leave
           next[0]!.interruptUnsafe() // granted by now, perhaps not resumed
           yield* Fiber.await(next[0]!)
-          yield* Fiber.join(next[1]!)
+          expect(yield* Fiber.join(next[1]!)).toBeUndefined()
         })
       )
     ))
@@ -213,7 +213,7 @@ describe("the VMA's own lock", () => {
       )
     ))
 
-  it("it answers none where nothing is mapped, and while a writer has marked the VMA [R-LOCK-05]", () =>
+  it("tryVmaRead answers none where nothing is mapped, and while a writer has marked the VMA [R-LOCK-05]", () =>
     onKernel(
       withMemory(1, (mm, base) =>
         Effect.gen(function* () {
@@ -333,7 +333,7 @@ describe("the VMA's own lock", () => {
       )
     ))
 
-  it("it protects that VMA and no other [R-LOCK-11]", () =>
+  it("a reader protects that VMA and no other [R-LOCK-11]", () =>
     onKernel(
       withMemory(1, (mm, base) =>
         Effect.gen(function* () {

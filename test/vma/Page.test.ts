@@ -57,7 +57,7 @@ describe("Page", () => {
       })
     ))
 
-  it("it is put once: by its scope, or by hand before that; a second put names both places [R-PAGE-04]", () =>
+  it("a page is put once: by its scope, or by hand before that; a second put names both places [R-PAGE-04]", () =>
     onKernel(
       Effect.gen(function* () {
         const before = yield* Kernel.framesUsed
@@ -81,7 +81,7 @@ describe("Page", () => {
       })
     ))
 
-  it("it is shared between fibers, and lies on node 0 [R-PAGE-05]", () =>
+  it("a page is shared between fibers, and lies on node 0 [R-PAGE-05]", () =>
     onKernel(
       Effect.gen(function* () {
         const page = yield* Page.allocPage("GFP_KERNEL|__GFP_ZERO")

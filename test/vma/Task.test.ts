@@ -201,8 +201,8 @@ describe("Task", () => {
             })
           )
         const [a, b] = yield* Effect.all([life(1), life(2)], { concurrency: "unbounded" })
-        expect([a![0], b![0], a![2], b![2]]).toEqual([1, 2, 1, 1])
-        expect(a![1]).toBe(b![1])
+        expect([a[0], b[0], a[2], b[2]]).toEqual([1, 2, 1, 1])
+        expect(a[1]).toBe(b[1])
       })
     ))
 

@@ -1,5 +1,5 @@
 import { Cause, Effect, Exit, Option } from "effect"
-import { Device, Locked, MapFlags, Mm, Page, ProtFlags, Task, Units, VmaNew } from "pagewright"
+import { Device, type Locked, MapFlags, Mm, Page, ProtFlags, Task, Units, type VmaNew } from "pagewright"
 import { describe, expect, it } from "vitest"
 import { vmFlagsMod } from "../../lib/mm/area/vm-flags.ts"
 import { boot } from "../../lib/mm/sys/boot.ts"

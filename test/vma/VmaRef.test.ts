@@ -136,7 +136,7 @@ describe("VmaRef", () => {
             })
           )
         )
-      )
+      ).pipe(Effect.map((answers) => expect(answers).toEqual([5, 5, 5])))
     ))
 
   it("is() tells both branches the truth", () =>
@@ -238,7 +238,7 @@ describe("zap on VmaRef", () => {
         )
       )
     ))
-  it("it runs beside faults, which fill the range again at once [R-ZAP-09]", () =>
+  it("a zap runs beside faults, which fill the range again at once [R-ZAP-09]", () =>
     onKernel(
       withMemory(1, (mm, base) =>
         Effect.gen(function* () {

@@ -18,8 +18,8 @@ describe("diagnostics", () => {
     expect(ids.filter((id, i) => ids.indexOf(id) !== i)).toEqual([])
   })
   it.each(cases.map((one) => [`${one.id} ${one.title}`, one] as const))("%s", (_, one) => {
-    expect(one.accepted.errors, one.accepted.code).toEqual([])
-    expect(one.refused?.errors.length, one.refused?.code).not.toBe(0)
+    expect(one.accepted).toEqual({ code: one.accepted.code, errors: [] })
+    expect(one.refused).not.toEqual({ code: one.refused?.code, errors: [] })
   })
   it("TypeScript 7 says to each what messages.txt keeps; vitest -u writes it anew, a person reads the diff", async () => {
     await expect(transcriptOf(cases)).toMatchFileSnapshot("../../types-tests/diagnostics/messages.txt")

@@ -1,10 +1,9 @@
 /** Ways to write a section's body that must compile; where TypeScript cannot, the refusal stands beside what to write. */
-import { Effect, Option, pipe } from "effect"
-import { Device, Fail, Locked, Page, VmaMixedMap, VmaNew, VmaRef } from "pagewright"
+import { Effect, pipe } from "effect"
+import { Device, Fail, type Lockdep, Locked, Page, type VmaMixedMap, VmaRef } from "pagewright"
 import { at, Db, file, mm, one, page } from "./given.ts"
 
 type Same<X, Y> = (<T>() => T extends X ? 1 : 2) extends <T>() => T extends Y ? 1 : 2 ? true : false
-declare const same: <X>() => <Y>(y: Y) => Same<X, Y> extends true ? (ok: "same") => void : (not: "same", but: Y) => void
 
 //: B01 a generator, with an early return
 export const b01 = Locked.withUser(mm, (mm) => Locked.mmapRead(mm, (mmap) => Effect.gen(function*() {
@@ -108,7 +107,7 @@ export const b16 = Locked.withUser(mm, (mm) => Locked.mmapRead(mm, (mmap) => Eff
   return yield* Effect.map(Db, () => 7)
 })))
 type Said = typeof b16
-export const said: Same<Said, Effect.Effect<number, Fail.Fail<"EFAULT" | "ESRCH">, Db | import("pagewright").Lockdep.Sleeps<"mmput()"> | import("pagewright").Lockdep.Takes<"mmap_lock">>> = true
+export const said: Same<Said, Effect.Effect<number, Fail.Fail<"EFAULT" | "ESRCH">, Db | Lockdep.Sleeps<"mmput()"> | Lockdep.Takes<"mmap_lock">>> = true
 
 //: B17 a device whose open is a data-first call with a lambda: give it a name, or write a pipe or a generator
 const withPage = Effect.map(Page.allocPage("GFP_KERNEL"), (page) => ({ page }))

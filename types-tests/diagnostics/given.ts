@@ -1,5 +1,5 @@
 /** What the snippets beside this file take for granted. Never run. */
-import { Context, Effect } from "effect"
+import { Context, type Effect } from "effect"
 import type { Fail, Kernel, Lockdep, Locked, Mm, Page, VmaRef } from "pagewright"
 import { Units } from "pagewright"
 

@@ -1,6 +1,6 @@
 /** Hooks: sections whose lock the verb holds that called them. */
 import { Effect } from "effect"
-import { Device, Fail, Lockdep, Locked, Page } from "pagewright"
+import { Device, Fail, Locked } from "pagewright"
 import { copyToUser, Db, file, munmap, page } from "./given.ts"
 
 //: H01 call munmap from a hook

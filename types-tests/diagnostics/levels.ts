@@ -1,6 +1,6 @@
 /** Levels and flags: each operation asks for its lock and for what must be known of the flags. */
-import { Effect, Option } from "effect"
-import { Device, Fail, Locked, Page, VmaNew, VmaRef } from "pagewright"
+import { Effect } from "effect"
+import { Device, Locked, VmaNew, type VmaRef } from "pagewright"
 import { at, mm, page } from "./given.ts"
 
 //: M15 write-lock a VMA under the mmap read lock

@@ -1,6 +1,6 @@
 /** Lock order and atomic context. Texts follow lockdep. */
 import { Effect } from "effect"
-import { Fail, Kernel, Lockdep, Locked, Page } from "pagewright"
+import { Kernel, Lockdep, Locked, Page } from "pagewright"
 import { at, file, machine, mm } from "./given.ts"
 
 //: M30 leave an errno unhandled at the edge of a task

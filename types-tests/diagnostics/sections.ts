@@ -1,7 +1,7 @@
 /** Sections: what a lock lends cannot leave it. */
 import { Effect, Fiber } from "effect"
-import { Fail, Locked, Mm, Page, Task, VmaRef } from "pagewright"
-import { at, file, mm, one, page, sameSection } from "./given.ts"
+import { Locked, type Mm, Task, type VmaRef } from "pagewright"
+import { at, mm, one, sameSection } from "./given.ts"
 
 //: M01 return a VMA from its section [R-LOCK-04, R-REF-01]
 export const m01 = Locked.withUser(mm, (mm) => Locked.mmapRead(mm, (mmap) => Effect.gen(function*() {
