@@ -27,7 +27,7 @@ function words(strategy: Strategy, steps: readonly number[], fail?: (word: strin
   return { outcome, seen }
 }
 const switches = (word: string): number =>
-  [...word].filter((c, i) => i > 0 && word[i - 1] !== c && word.slice(i).includes(word[i - 1]!)).length
+  word.split("").filter((c, i) => i > 0 && word[i - 1] !== c && word.slice(i).includes(word[i - 1]!)).length
 
 describe("depth first", () => {
   it("no pre-emption: each order of whole tasks, once", () => {
@@ -62,7 +62,7 @@ describe("depth first", () => {
     expect(looked).toBeLessThan(steps)
     // each prefix is looked at once
     const { seen } = words(dfs(1), [4, 4])
-    const prefixes = new Set(seen.flatMap((word) => [...word].map((_, i) => word.slice(0, i + 1))))
+    const prefixes = new Set(seen.flatMap((word) => word.split("").map((_, i) => word.slice(0, i + 1))))
     expect(looked).toBe(prefixes.size)
   })
 })

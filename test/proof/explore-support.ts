@@ -169,7 +169,7 @@ export const deeper = process.env["EXPLORE"] === undefined ? undefined : Number(
 
 /** Every schedule of `scene` with at most two pre-emptions (`EXPLORE`: that many) passes. */
 export const passes = <W extends World>(rule: string, scene: VerbCase<W>, bound = 2): void => {
-  it(rule, { timeout: deeper === undefined ? 20_000 : 3_600_000 }, () => {
+  it(`in every order: ${rule}`, { timeout: deeper === undefined ? 20_000 : 3_600_000 }, () => {
     const outcome = exploreVerbs(scene, dfs(deeper ?? bound), deeper === undefined ? 20_000 : Infinity)
     if (deeper !== undefined) console.log(`${rule}: ${tell(outcome)}`)
     expect(outcome.failure === undefined ? "" : tell(outcome)).toBe("")

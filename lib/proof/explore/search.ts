@@ -28,7 +28,7 @@ export interface Outcome {
 export interface Choice extends Option {
   readonly go: () => void
   /** Where it led, in words. */
-  readonly then?: () => string
+  readonly led?: () => string
 }
 
 /** One schedule as it is played: everything that happens is a choice among what could. */
@@ -73,7 +73,7 @@ export function playAll(play: (table: Table) => void, strategy: Strategy, most =
           if (story === undefined) return c.go()
           const line = story.push(c.what()) - 1
           c.go()
-          if (c.then !== undefined) story[line] += c.then()
+          if (c.led !== undefined) story[line] += c.led()
         },
         decide(options) {
           const i = pick(options)

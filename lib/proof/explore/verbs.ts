@@ -169,21 +169,21 @@ class Play<W extends { readonly k: Kernel }> {
   turn(t: Running): Choice {
     const name = `${t.name}: ${t.calls[t.at]![0]}`
     const n = t.results.length
-    const then = (): string =>
+    const led = (): string =>
       t.results.length > n ? `, ends with ${String(t.results.at(-1))}` : `, ${stopText(this.k, t)}`
     const { verb } = t
     if (verb === undefined) {
-      return { who: t.who, what: () => `${name} begins`, then, go: () => this.begin(t) }
+      return { who: t.who, what: () => `${name} begins`, led, go: () => this.begin(t) }
     }
     if (kindOf(t.stop) === NEED_HOOK && t.answer === undefined) {
       const hook = hookNames[subOf(t.stop)]!
       const what = (): string => `${name}: hook ${hook} runs under ${heldName(heldOf(t.stop))}`
-      return { who: t.who, what, then: () => ` and answers ${t.answer}`, go: () => this.callHook(t) }
+      return { who: t.who, what, led: () => ` and answers ${t.answer}`, go: () => this.callHook(t) }
     }
     return {
       who: t.who,
       what: () => `${name} goes on`,
-      then,
+      led,
       go: () => {
         const reply = t.answer ?? (kindOf(t.stop) === PREEMPT ? OK : this.k.runs.reply[t.row]!)
         t.answer = undefined
