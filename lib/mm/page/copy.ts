@@ -9,6 +9,7 @@ import type { Kernel } from "../kernel.ts"
 import { F_ANON, F_EXCLUSIVE, F_SWAPBACKED } from "../store/frames.ts"
 import { type Mm, RSS_ANON, RSS_FILE, RSS_SHMEM } from "../store/mms.ts"
 import type { Vma } from "../store/vmas.ts"
+import { invalidateEnd, invalidateStart } from "./notifier.ts"
 
 /** Must the child's tables be filled from the parent's? Else faults rebuild them. */
 export const needsCopy = (k: Kernel, parent: Vma, child: Vma): boolean =>
@@ -21,6 +22,15 @@ export const needsCopy = (k: Kernel, parent: Vma, child: Vma): boolean =>
  */
 export function copyPageRange(k: Kernel, parent: Vma, child: Vma): number {
   if (!needsCopy(k, parent, child)) return OK
+  if (!isCowMapping(k.vmas.flags(parent))) return copyEntries(k, parent, child)
+  // the parent's private pages become read-only: whoever watches it must forget that they were not
+  invalidateStart(k, k.vmas.mmOf(parent), k.vmas.startOf(parent), k.vmas.endOf(parent))
+  const r = copyEntries(k, parent, child)
+  invalidateEnd(k, k.vmas.mmOf(parent), k.vmas.startOf(parent), k.vmas.endOf(parent))
+  return r
+}
+
+function copyEntries(k: Kernel, parent: Vma, child: Vma): number {
   const from = k.mms.pgd(k.vmas.mmOf(parent))
   const mm = k.vmas.mmOf(child)
   const to = k.mms.pgd(mm)

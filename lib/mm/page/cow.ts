@@ -16,6 +16,7 @@ import { RSS_ANON, RSS_FILE, RSS_SHMEM } from "../store/mms.ts"
 import type { Vma } from "../store/vmas.ts"
 import { mapFreshPage, mapOwnPage } from "./anon.ts"
 import { FAULT_MKWRITE } from "./need.ts"
+import { invalidateEnd, invalidateStart } from "./notifier.ts"
 import { flushRange } from "./tlb.ts"
 
 /** A write to page `vpn` of `v`, whose entry at `slot` is present and not writable; `v` allows writes.
@@ -29,9 +30,11 @@ export function writeProtected(k: Kernel, v: Vma, vpn: Vpn, slot: number): numbe
     return FAULT_OK
   }
   if ((bits & ZERO) !== 0) {
+    invalidateStart(k, k.vmas.mmOf(v), vpn, vpn + 1)
     const code = mapFreshPage(k, v, vpn, slot)
     // who faulted may not be who uses the translation: population, or the kernel on a user's behalf
     if (code === FAULT_OK) flushRange(k, k.vmas.mmOf(v), vpn, vpn + 1)
+    invalidateEnd(k, k.vmas.mmOf(v), vpn, vpn + 1)
     return code
   }
   const p = k.ptes.pfn(slot)
@@ -65,9 +68,11 @@ function copyOnWrite(k: Kernel, v: Vma, vpn: Vpn, slot: number): number {
   if (special) k.frames.zero(q, 0, 4096) // a raw frame number: there are no bytes behind it here
   else k.frames.copy(q, p)
   // the old translation goes before the new page can be written, or two tasks would see two pages
+  invalidateStart(k, mm, vpn, vpn + 1)
   k.ptes.clear(slot)
   flushRange(k, mm, vpn, vpn + 1)
   mapOwnPage(k, v, vpn, slot, q)
+  invalidateEnd(k, mm, vpn, vpn + 1)
   if (special) return FAULT_OK
   if (k.frames.has(p, F_ANON)) k.mms.addRss(mm, RSS_ANON, -1)
   else k.mms.addRss(mm, k.frames.has(p, F_SWAPBACKED) ? RSS_SHMEM : RSS_FILE, -1)
