@@ -269,6 +269,35 @@ describe("watchers of a secondary MMU", () => {
     checkMm(p.k)
   })
 
+  it("hear of a copy on write, of the page of zeroes too, and of fork's write protection [R-ZAP-12, L-LOCK-23]", () => {
+    const p = four()
+    const told = watch(p)
+    const child = p.fork()
+    expect(told.splice(0)).toEqual(["start 0..4 aaaa", "end 0..4 aaaa"])
+    p.store(BASE + 1, 9)
+    expect(told.splice(0)).toEqual(["start 1..2 aaaa", "end 1..2 aaaa"])
+    p.map(BASE + 3, 1, RW)
+    p.load(BASE + 3)
+    told.length = 0
+    p.store(BASE + 3, 1)
+    expect(told).toEqual(["start 3..4 aaaz", "end 3..4 aaaa"])
+    expect(child.load(BASE + 1)).toBe(1)
+    checkMm(p.k)
+  })
+
+  it("hear nothing of a first touch, which takes nothing away [R-ZAP-12]", () => {
+    const p = four()
+    p.map(BASE + 3, 1, RW)
+    const told = watch(p)
+    p.load(BASE + 3)
+    p.unmap(BASE + 3, 1)
+    told.length = 0
+    p.map(BASE + 3, 1, RW)
+    p.store(BASE + 3, 1)
+    expect(told).toEqual([])
+    checkMm(p.k)
+  })
+
   it("hear nothing of another address space, nor once they are off [R-ZAP-12]", () => {
     const p = four()
     const other = Proc.spawn(p.k)

@@ -5,7 +5,8 @@ import { READ } from "../../../lib/mm/area/mmap-lock.ts"
 import { PREEMPT } from "../../../lib/mm/base/stop.ts"
 import { zapPageRangeSingle } from "../../../lib/mm/page/zap.ts"
 import { munmap } from "../../../lib/mm/sys/munmap.ts"
-import { BASE, Hand, machine, PAGE, Proc, RW, withMmap } from "./world.ts"
+import { copyToUser } from "../../../lib/mm/sys/usercopy.ts"
+import { BASE, done, Hand, machine, PAGE, Proc, RW, withMmap } from "./world.ts"
 
 describe("stale translations", () => {
   it("a load after a zap does not see the old page [R-ZAP-19]", () => {
@@ -150,5 +151,32 @@ describe("munmap, step by step", () => {
     expect(hand.finish()).toBe(0)
     k.runs.preempt = false
     checkIdle(k)
+  })
+})
+
+describe("a page that takes another's place", () => {
+  const put = (p: Proc, vpn: number, byte: number) =>
+    done(p.k, () => copyToUser(p.k, p.mm, vpn * PAGE, new Uint8Array([byte])))
+
+  it("is seen at once where the page of zeroes was read before, also if the kernel wrote it [R-ZAP-19, R-ZAP-20]", () => {
+    const k = machine()
+    const p = Proc.spawn(k)
+    p.map(BASE, 1, RW)
+    expect(p.load(BASE)).toBe(0)
+    expect(put(p, BASE, 9)).toBe(0)
+    expect(p.load(BASE)).toBe(9)
+    checkMm(k)
+  })
+
+  it("is seen at once where a shared page was read before, also if the kernel copied it [R-ZAP-19]", () => {
+    const k = machine()
+    const p = Proc.spawn(k)
+    p.map(BASE, 1, RW)
+    p.store(BASE, 1)
+    const child = p.fork()
+    expect([p.load(BASE), child.load(BASE), p.load(BASE)]).toEqual([1, 1, 1])
+    expect(put(p, BASE, 9)).toBe(0)
+    expect([p.load(BASE), child.load(BASE)]).toEqual([9, 1])
+    checkMm(k)
   })
 })
