@@ -2,6 +2,7 @@
 import { EEXIST, EINVAL, EMFILE, ENFILE, ENOENT, ENOMEM, OK } from "../../flags/Errno.ts"
 import { fput, putObject } from "../area/object.ts"
 import { OPS_FILE, OPS_SHMEM } from "../area/ops.ts"
+import type { Pfn } from "../base/units.ts"
 import type { Backing, Kernel } from "../kernel.ts"
 import {
   type File,
@@ -120,17 +121,30 @@ export function writeObject(k: Kernel, o: Obj, offset: number, data: Uint8Array)
   let done = 0
   while (done < data.length) {
     const at = offset + done
-    const i = Math.floor(at / 4096)
-    if (i >= MAX_INDEX) return done > 0 ? done : EINVAL
-    const p = pageForIo(k, o, i)
+    if (Math.floor(at / 4096) >= MAX_INDEX) return done > 0 ? done : EINVAL
+    const p = writeBegin(k, o, at)
     if (p < 0) break
     const n = Math.min(4096 - (at % 4096), data.length - done)
     k.frames.bytes.set(data.subarray(done, done + n), p * 4096 + (at % 4096))
-    k.frames.setFlag(p, F_DIRTY | F_UPTODATE)
+    writeEnd(k, o, p, at + n)
     done += n
-    if (offset + done > k.files.size[o]!) k.files.size[o] = offset + done
   }
   return done
+}
+
+/** The page of `o` that a write to byte `at` goes to, below MAX_INDEX.
+ * @returns frame | errno
+ * @source mm/shmem.c shmem_write_begin (v6.18)
+ */
+export const writeBegin = (k: Kernel, o: Obj, at: number): number => pageForIo(k, o, Math.floor(at / 4096))
+
+/** Bytes up to `end` of `o` were written, or none if `end` is where the write began: the page is dirty and the object is
+ * that long in either case.
+ * @source mm/shmem.c shmem_write_end (v6.18)
+ */
+export function writeEnd(k: Kernel, o: Obj, p: Pfn, end: number): void {
+  k.frames.setFlag(p, F_DIRTY | F_UPTODATE)
+  if (end > k.files.size[o]!) k.files.size[o] = end
 }
 
 /** Reads up to `into.length` bytes at `offset` of `o`; holes are zeroes and stay holes. Returns how many; 0 at the end. */

@@ -28,7 +28,7 @@ export function unmapMappingRange(k: Kernel, o: Obj, first: PgOff, end: PgOff, e
  */
 function dropRange(k: Kernel, o: Obj, first: PgOff, end: PgOff): void {
   for (let i = k.xarray.next(o, first); i >= 0 && i < end; i = k.xarray.next(o, i + 1))
-    if (k.frames.has(k.xarray.load(o, i), F_UPTODATE)) dropCached(k, o, i)
+    if (k.files.isShmem(o) || k.frames.has(k.xarray.load(o, i), F_UPTODATE)) dropCached(k, o, i)
 }
 
 /** Sets the size of `o`. Shrinking removes every page beyond the new end from caches and page tables, private copies too,

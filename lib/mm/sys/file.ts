@@ -17,9 +17,9 @@ import {
 } from "../../flags/Errno.ts"
 import { T_OOM } from "../area/object.ts"
 import type { Verb } from "../base/stop.ts"
-import { lowBits, registerOf, type Word } from "../base/units.ts"
+import { lowBits, registerOf, TASK_SIZE, type Word } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
-import { readObject, writeObject } from "../object/file.ts"
+import { readObject, writeBegin, writeEnd } from "../object/file.ts"
 import {
   F_SEAL_EXEC,
   F_SEAL_FUTURE_WRITE,
@@ -43,7 +43,7 @@ import {
 } from "../store/files.ts"
 import { F_DIRTY, F_UPTODATE } from "../store/frames.ts"
 import { MAX_INDEX } from "../store/xarray.ts"
-import { copyFromUser, copyToUser } from "./usercopy.ts"
+import { copyFromUserNow, copyToUser, faultInReadable } from "./usercopy.ts"
 
 const FALLOC_KEEP_SIZE = 1
 const FALLOC_PUNCH_HOLE = 2
@@ -85,54 +85,86 @@ export function pwrite(k: Kernel, task: number, fd: Word, data: Uint8Array, off:
   const kind = k.files.kind(f)
   if (kind === FILE_ZERO) return data.length
   if (kind === FILE_DEVICE) return EINVAL
-  if (data.length === 0) return 0
   const o = k.files.obj(f)
-  const at = Number(signed(off))
-  const n = writable(k, o, at, data.length)
-  if (n <= 0) return n
-  const done = writeObject(k, o, at, data.subarray(0, n))
-  return done === 0 ? ENOSPC : done
+  const to = Number(signed(off))
+  for (let done = 0; done < data.length;) {
+    const at = to + done
+    const n = Math.min(4096 - (at % 4096), data.length - done)
+    const p = pageToWrite(k, o, at, n)
+    if (p < 0) return done > 0 ? done : p
+    k.frames.bytes.set(data.subarray(done, done + n), p * 4096 + (at % 4096))
+    writeEnd(k, o, p, at + n)
+    done += n
+  }
+  return data.length
 }
 
-/** How many of `n` bytes at `at` the seals let through; or EPERM. */
-function writable(k: Kernel, o: number, at: number, n: number): number {
+/** The page of `o` that `n` bytes at `at` go to; they lie within one page.
+ * @returns frame | EPERM sealed | EFBIG | ENOSPC
+ */
+function pageToWrite(k: Kernel, o: number, at: number, n: number): number {
   const seals = k.files.seals(o)
   if ((seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) !== 0) return EPERM
+  if ((seals & F_SEAL_GROW) !== 0 && at + n > k.files.size[o]!) return EPERM
   if (at >= MAX_INDEX * 4096) return EFBIG
-  const size = k.files.size[o]!
-  if ((seals & F_SEAL_GROW) === 0 || at + n <= size) return n
-  return at >= size ? EPERM : size - at
+  const p = writeBegin(k, o, at)
+  return p < 0 ? ENOSPC : p
 }
 
-/** pread into the caller's own memory: short where that ends.
+/** Is `[addr, addr + len)` user space (access_ok)? */
+const isUser = (addr: Word, len: Word): boolean => registerOf(addr) + registerOf(len) <= BigInt(TASK_SIZE)
+
+/** pread into the caller's own memory, page by page of the file: short where that memory ends.
  * @returns bytes read | EFAULT none could be stored | as `pread`
  */
 export function* preadUser(k: Kernel, task: number, fd: Word, addr: Word, len: Word, off: Word): Verb<FaultStops> {
   const f = seekable(k, task, fd, FMODE_READ, off)
   if (f < 0) return f
-  const o = k.files.obj(f)
-  const left = k.files.kind(f) === FILE_ZERO ? MAX_RW : Math.max(0, k.files.size[o]! - Number(signed(off)))
-  const bytes = new Uint8Array(Math.min(Number(registerOf(len)), MAX_RW, left))
-  const n = pread(k, task, fd, bytes, off)
-  if (n <= 0) return n
-  const missed = yield* copyToUser(k, k.tasks.mm(task), addr, bytes.subarray(0, n))
-  return missed === n ? EFAULT : n - missed
+  if (!isUser(addr, len)) return EFAULT
+  const want = Math.min(Number(registerOf(len)), MAX_RW)
+  const from = Number(signed(off))
+  for (let done = 0; done < want;) {
+    const bytes = new Uint8Array(Math.min(4096 - ((from + done) % 4096), want - done))
+    const n = pread(k, task, fd, bytes, from + done)
+    if (n <= 0) return done > 0 ? done : n
+    const missed = yield* copyToUser(k, k.tasks.mm(task), Number(registerOf(addr)) + done, bytes.subarray(0, n))
+    done += n - missed
+    if (missed > 0) return done > 0 ? done : EFAULT
+  }
+  return want
 }
 
-/** pwrite from the caller's own memory: short where that ends.
+/** pwrite from the caller's own memory, page by page of the file: short where that memory ends. A page is got first, and
+ * only if nothing could be copied into it is the memory faulted in; so a write that fails has made the file as long as
+ * the place where it began.
  * @returns bytes written | EFAULT none could be read | as `pwrite`
+ * @source mm/filemap.c generic_perform_write (v6.18)
  */
 export function* pwriteUser(k: Kernel, task: number, fd: Word, addr: Word, len: Word, off: Word): Verb<FaultStops> {
   const f = seekable(k, task, fd, FMODE_WRITE, off)
   if (f < 0) return f
+  if (!isUser(addr, len)) return EFAULT
   const want = Math.min(Number(registerOf(len)), MAX_RW)
-  if (want === 0) return 0
-  const n = writable(k, k.files.obj(f), Number(signed(off)), want)
-  if (n < 0) return n
-  const bytes = new Uint8Array(n)
-  const missed = yield* copyFromUser(k, k.tasks.mm(task), addr, bytes)
-  if (missed === n) return EFAULT
-  return pwrite(k, task, fd, bytes.subarray(0, n - missed), off)
+  const kind = k.files.kind(f)
+  if (kind === FILE_ZERO) return want
+  if (kind === FILE_DEVICE) return EINVAL
+  const mm = k.tasks.mm(task)
+  const o = k.files.obj(f)
+  for (let done = 0; done < want;) {
+    const at = Number(signed(off)) + done
+    const from = Number(registerOf(addr)) + done
+    const n = Math.min(4096 - (at % 4096), want - done)
+    const p = pageToWrite(k, o, at, n)
+    if (p < 0) return done > 0 ? done : p
+    const here = p * 4096 + (at % 4096)
+    const copied = copyFromUserNow(k, mm, from, k.frames.bytes.subarray(here, here + n))
+    writeEnd(k, o, p, at + copied)
+    done += copied
+    if (copied > 0) continue
+    const missed = yield* faultInReadable(k, mm, from, n)
+    if (missed === n) return done > 0 ? done : EFAULT
+  }
+  return want
 }
 
 /** Sets the size of an open file.
@@ -186,8 +218,8 @@ export function fallocate(k: Kernel, task: number, fd: Word, mode: Word, off: Wo
     if (p === 0) {
       p = shmemAddPage(k, o, i)
       if (p === T_OOM) return ENOSPC
-      k.frames.clearFlag(p, F_UPTODATE) // until it is touched: fault-around passes it over
-    }
+      k.frames.clearFlag(p, F_UPTODATE) // until it is touched, or allocated again: fault-around passes it over
+    } else k.frames.setFlag(p, F_UPTODATE)
     k.frames.setFlag(p, F_DIRTY)
   }
   if ((m & FALLOC_KEEP_SIZE) === 0 && to > k.files.size[o]!) k.files.size[o] = to

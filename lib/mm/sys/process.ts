@@ -31,6 +31,7 @@ import {
 } from "../store/mms.ts"
 import { MAX_FDS, type Task, TASK_DEAD } from "../store/tasks.ts"
 import type { Vma } from "../store/vmas.ts"
+import { PR_MDWE_NO_INHERIT } from "./rlimit.ts"
 
 const INHERITED = [START_BRK, BRK, START_STACK, START_DATA, END_DATA, START_CODE, END_CODE, MMAP_BASE] as const
 
@@ -91,7 +92,7 @@ function* dupMm(k: Kernel, mm: Mm, child: Mm): Verb<"NEED_LOCK" | "NEED_HOOK" | 
   try {
     for (const f of INHERITED) k.mms.setStat(child, f, k.mms.stat(mm, f))
     k.mms.setDefFlags(child, k.mms.defFlags(mm) & ~VM_LOCKED_MASK)
-    k.mms.setMdwe(child, k.mms.mdwe(mm))
+    k.mms.setMdwe(child, (k.mms.mdwe(mm) & PR_MDWE_NO_INHERIT) !== 0 ? 0 : k.mms.mdwe(mm))
     const r = yield* dupAreas(k, mm, child)
     if (k.mms.rssTotal(child) !== 0) flushMm(k, mm)
     if (r === OK) return OK

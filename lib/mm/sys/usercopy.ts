@@ -1,7 +1,7 @@
 /** Copies between the kernel and a user's memory: the fault verb, delegated. Floor 6.
  * @source lib/usercopy.c, arch/x86/lib/copy_user_64.S (v6.18)
  */
-import { FAULT_OK, READ, WRITE } from "../../flags/FaultFlags.ts"
+import { FAULT_OK, FAULT_SIGBUS, READ, WRITE } from "../../flags/FaultFlags.ts"
 import { DIRTY, PRESENT, PROTNONE, SPECIAL, WRITE as PTE_WRITE } from "../../flags/PteFlags.ts"
 import { vmBugOn } from "../base/debug.ts"
 import { heldName, type Verb } from "../base/stop.ts"
@@ -74,8 +74,9 @@ export function* faultInReadable(k: Kernel, mm: Mm, addr: number, len: number): 
   mightFault(k)
   if (addr === 0) return len
   for (let at = addr; at < addr + len; at = (vpnOf(at) + 1) * 4096) {
-    if (frameFor(k, mm, vpnOf(at), false) >= 0) continue
-    const code = yield* fault(k, mm, vpnOf(at), READ)
+    const p = frameFor(k, mm, vpnOf(at), false)
+    if (p >= 0) continue
+    const code = p === RAW ? FAULT_SIGBUS : yield* fault(k, mm, vpnOf(at), READ)
     if (code !== FAULT_OK) return addr + len - at
   }
   return 0
