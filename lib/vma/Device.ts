@@ -76,8 +76,8 @@ export const make = <
   F extends HookEffect<"fault"> = Effect.Effect<never>
 >(definition: {
   /** Called by open(2): its answer is the state of that open file. What it acquires lives as long as the file. Write it with
-   * Effect.gen or a pipe, or give it a name first: where it holds a lambda like `Effect.map(x, (y) => ...)` in place,
-   * TypeScript looks at the hooks before it knows the state.
+   * Effect.gen or a pipe, or give it a name first: of a data-first call in place, `Effect.map(x, (y) => ...)`, TypeScript
+   * does not know the result before it looks at the hooks.
    * @source rust/kernel/miscdevice.rs MiscDevice::open (v6.18)
    */
   readonly open: Effect.Effect<S, OpenError, OR>
