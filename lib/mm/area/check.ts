@@ -2,14 +2,17 @@
  *
  * `checkMm(k)` holds at every yield, also in the middle of a split; `checkIdle(k)` when nothing is going on.
  */
-import { VM_ACCOUNT } from "../../flags/bits.ts"
+import { VM_ACCOUNT, VM_LOCKED, VM_MAYWRITE, VM_SHARED } from "../../flags/bits.ts"
 import { KernelBug } from "../base/debug.ts"
 import { TASK_PAGES } from "../base/units.ts"
 import type { Check, Kernel } from "../kernel.ts"
-import { DATA_VM, EXEC_VM, MM_LIVE, STACK_VM, TOTAL_VM } from "../store/mms.ts"
+import { F_CACHE, F_DRIVER } from "../store/frames.ts"
+import { DATA_VM, EXEC_VM, LOCKED_VM, MM_LIVE, STACK_VM, TOTAL_VM } from "../store/mms.ts"
 import { MAX_FDS } from "../store/tasks.ts"
 import { VMA_ATTACHED, VMA_FREE } from "../store/vmas.ts"
 import { isDataMapping, isExecMapping, isStackMapping } from "./account.ts"
+
+const SHARED_MAYWRITE = VM_SHARED | VM_MAYWRITE
 
 /** Everything that is wrong with the world, in sentences; empty when nothing is. */
 export function findings(k: Kernel): string[] {
@@ -28,6 +31,7 @@ export function checkMm(k: Kernel): void {
 export function checkIdle(k: Kernel): void {
   const wrong = findings(k)
   statistics(k, wrong)
+  nothingIsLost(k, wrong)
   k.runs.check(wrong)
   if (k.deferredMmput.length > 0) wrong.push(`${k.deferredMmput.length} address spaces wait for their teardown`)
   if (wrong.length > 0) throw new KernelBug(`the world is broken:\n  ${wrong.join("\n  ")}`)
@@ -41,7 +45,9 @@ const liveMms = (k: Kernel): number[] => {
 
 /** Areas of each mm are sorted, disjoint and inside user space, and the tree's keys and gaps say so. */
 const treesAreRight: Check = (k, wrong) => {
+  let nodes = 0
   for (const mm of liveMms(k)) {
+    nodes += k.maple.nodes(mm)
     for (const v of k.maple.check(mm, wrong)) {
       if (k.vmas.state(v) !== VMA_ATTACHED) wrong.push(`area ${v} is in the tree of mm ${mm} but not attached`)
       if (k.vmas.mmOf(v) !== mm) wrong.push(`area ${v} is in the tree of mm ${mm} and says mm ${k.vmas.mmOf(v)}`)
@@ -52,6 +58,7 @@ const treesAreRight: Check = (k, wrong) => {
       if (k.vmas.anon(v) === 0 && k.vmas.chain(v) !== 0) wrong.push(`area ${v} has links but no anon_vma`)
     }
   }
+  if (nodes !== k.maple.live) wrong.push(`${k.maple.live} tree nodes are in use, the trees have ${nodes}`)
 }
 
 /** Every area with an object is on that object's list, once; the writable ones are counted. */
@@ -60,13 +67,17 @@ const objectListsAreRight: Check = (k, wrong) => {
   for (let o = 1; o < k.files.objLimit(); o++) {
     if (k.files.objKind(o) === 0) continue
     let n = 0
+    let writable = 0
     for (let v = k.files.firstMapping(o), before = 0; v !== 0; before = v, v = k.vmas.nextMapping(v)) {
+      if ((k.vmas.flags(v) & SHARED_MAYWRITE) === SHARED_MAYWRITE) writable++
       listed.set(v, (listed.get(v) ?? 0) + 1)
       if (k.vmas.obj(v) !== o) wrong.push(`area ${v} is listed by object ${o} and says object ${k.vmas.obj(v)}`)
       if (k.vmas.prevMapping(v) !== before) wrong.push(`area ${v} does not point back on the list of object ${o}`)
       if (++n > k.vmas.live) return void wrong.push(`the list of object ${o} is a circle`)
     }
     if (n !== k.files.areas(o)) wrong.push(`object ${o} counts ${k.files.areas(o)} mappings and lists ${n}`)
+    if (writable !== k.files.writable(o))
+      wrong.push(`object ${o} counts ${k.files.writable(o)} writable mappings and lists ${writable}`)
   }
   for (let v = 1; v < k.vmas.limit(); v++) {
     if (k.vmas.state(v) !== VMA_ATTACHED || k.vmas.obj(v) === 0) continue
@@ -94,11 +105,26 @@ const filesAreHeld: Check = (k, wrong) => {
 /** Invariants of areas and their objects. */
 export const checkAreas: readonly Check[] = [treesAreRight, objectListsAreRight, filesAreHeld]
 
-/** total_vm and its classes are the sums over the areas; what is committed is what accountable areas and objects promise. */
+/** Every area is in a tree, and every page has as many references as there are entries and caches that hold it; drivers'
+ * pages aside, which drivers hold.
+ */
+function nothingIsLost(k: Kernel, wrong: string[]): void {
+  let areas = 0
+  for (const mm of liveMms(k)) areas += k.maple.size(mm)
+  if (areas !== k.vmas.live) wrong.push(`${k.vmas.live} areas are in use, the trees have ${areas}`)
+  k.frames.forEachUsed((p) => {
+    if (k.frames.folio(p) !== p || k.frames.has(p, F_DRIVER)) return
+    const held = k.frames.mapcount(p) + (k.frames.has(p, F_CACHE) ? 1 : 0)
+    if (k.frames.refcount(p) > held)
+      wrong.push(`frame ${p} has ${k.frames.refcount(p)} references, entries and caches hold ${held}`)
+  })
+}
+
+/** total_vm, its classes and locked_vm are the sums over the areas; what is committed is what accountable areas and objects promise. */
 function statistics(k: Kernel, wrong: string[]): void {
   let committed = 0
   for (const mm of liveMms(k)) {
-    const sum = { total: 0, data: 0, stack: 0, exec: 0 }
+    const sum = { total: 0, data: 0, stack: 0, exec: 0, locked: 0 }
     for (let v = k.maple.find(mm, 0); v !== 0; v = k.maple.next(mm, v)) {
       const n = k.vmas.pages(v)
       const lo = k.vmas.flags(v)
@@ -107,12 +133,14 @@ function statistics(k: Kernel, wrong: string[]): void {
       else if (isStackMapping(lo)) sum.stack += n
       else if (isDataMapping(lo)) sum.data += n
       if ((lo & VM_ACCOUNT) !== 0) committed += n
+      if ((lo & VM_LOCKED) !== 0) sum.locked += n
     }
     for (const [name, stat, want] of [
       ["total_vm", TOTAL_VM, sum.total],
       ["data_vm", DATA_VM, sum.data],
       ["stack_vm", STACK_VM, sum.stack],
-      ["exec_vm", EXEC_VM, sum.exec]
+      ["exec_vm", EXEC_VM, sum.exec],
+      ["locked_vm", LOCKED_VM, sum.locked]
     ] as const)
       if (k.mms.stat(mm, stat) !== want)
         wrong.push(`${name} of mm ${mm} is ${k.mms.stat(mm, stat)}, its areas have ${want}`)

@@ -67,6 +67,35 @@ const entriesAreRight: Check = (k, wrong) => {
   for (const [p, n] of mapped) if (p !== ZERO_PFN) wrong.push(`frame ${p} is free and ${n} entries map it`)
 }
 
+/** Every table hangs in the tree of a live address space. */
+const tablesAreReachable: Check = (k, wrong) => {
+  let n = 0
+  for (const mm of liveMms(k)) n += k.ptes.tablesOf(k.mms.pgd(mm))
+  if (n !== k.ptes.live) wrong.push(`${k.ptes.live} page tables are in use, address spaces reach ${n}`)
+}
+
+/** Reverse mapping finds every entry: an anonymous page knows an anon_vma that its area is linked to, a cached page its
+ * object, and both the place where the area shows them.
+ */
+const rmapIsRight: Check = (k, wrong) => {
+  for (const mm of liveMms(k))
+    forEachEntry(k, mm, (vpn, s) => {
+      const bits = k.ptes.bits(s)
+      const v = k.maple.lookup(mm, vpn)
+      if (v === 0 || (bits & PRESENT) === 0 || (bits & (ZERO | SPECIAL)) !== 0) return
+      const p = k.ptes.pfn(s)
+      const [of, at] = [k.frames.mapping(p), k.vmas.pgoff(v) + (vpn - k.vmas.startOf(v))]
+      if (k.frames.has(p, F_ANON)) {
+        if (!k.anon.isLinked(v, of))
+          wrong.push(`frame ${p} belongs to anon_vma ${of}, area ${v} maps it without a link`)
+      } else if (!k.frames.has(p, F_CACHE) || k.vmas.obj(v) === 0) return
+      else if (of !== k.vmas.obj(v))
+        wrong.push(`frame ${p} belongs to object ${of}, area ${v} maps it and shows object ${k.vmas.obj(v)}`)
+      if (k.frames.index(p) !== at)
+        wrong.push(`frame ${p} is page ${k.frames.index(p)} of what it belongs to, area ${v} maps it as page ${at}`)
+    })
+}
+
 /** The free lists of the frame allocator are what it counts, and the page of zeroes is zero. */
 const framesAreRight: Check = (k, wrong) => {
   wrong.push(...k.frames.check())
@@ -100,4 +129,10 @@ const tlbIsRight: Check = (k, wrong) => {
 }
 
 /** Invariants of pages. */
-export const checkPages: readonly Check[] = [entriesAreRight, framesAreRight, tlbIsRight]
+export const checkPages: readonly Check[] = [
+  entriesAreRight,
+  tablesAreReachable,
+  rmapIsRight,
+  framesAreRight,
+  tlbIsRight
+]

@@ -138,6 +138,15 @@ export class Maple extends MapleTree {
     const from = last > low ? last : low
     return high - from >= len ? from : -1
   }
+  /** Nodes of the tree of mm. */
+  nodes(mm: number): number {
+    const below = (n: number, h: number): number => {
+      let sum = 1
+      if (h > 0) for (let i = 0; i < this.cnt[n]!; i++) sum += below(this.kid[(n << SHIFT) + i]!, h - 1)
+      return sum
+    }
+    return below(this.root[mm]!, this.height[mm]!)
+  }
   /** The areas of mm in order, and what is wrong with the tree in words. */
   check(mm: number, wrong: string[]): Vma[] {
     const list: Vma[] = []

@@ -148,6 +148,16 @@ export class Ptes {
     this.ent[s] = 0
     this.ent[s + 1] = 0
   }
+  /** Tables below and with top table `pgd`. */
+  tablesOf(pgd: number): number {
+    const below = (t: number, level: number): number => {
+      let n = 1
+      if (level > 1)
+        for (let s = t << 10, e = s + 1024; s < e; s += 2) if (this.ent[s] !== 0) n += below(this.ent[s]!, level - 1)
+      return n
+    }
+    return below(pgd, 4)
+  }
   /** Frees the tables that lie wholly inside leaves `[leaf, end)`; every entry in them is none by then. Returns how many. */
   freeRange(pgd: number, leaf: number, end: number): number {
     let freed = 0
