@@ -5,7 +5,6 @@ import { Effect, Fiber } from "effect"
 import { VM_ACCOUNT, VM_GROWSDOWN, VM_MAYEXEC, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_WRITE } from "../flags/bits.ts"
 import { OK } from "../flags/Errno.ts"
 import { PAGE_SIZE, TASK_PAGES } from "../mm/base/units.ts"
-import { RUN_QUEUED, RUN_WOKEN } from "../mm/store/runs.ts"
 import { BRK, START_BRK, START_STACK } from "../mm/store/mms.ts"
 import { TASK_LIVE } from "../mm/store/tasks.ts"
 import { placeArea } from "../mm/sys/exec.ts"
@@ -77,28 +76,40 @@ export const start = <A, E, R>(
 ): Effect.Effect<Fiber.Fiber<A, E>, never, Exclude<R, Task>> =>
   Effect.forkChild(live(p, program, Effect.interruptible), { uninterruptible: true })
 
-/** exit(2): its system calls in flight are killed, its address space goes, its row is free. */
+/** exit(2): its system calls in flight are killed, its address space goes, its row is free. Nothing interrupts that. */
 export const endProcess = (p: Process): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    const { k } = p.world
-    if (k.tasks.state(p.pid) !== TASK_LIVE || p.ended) return Effect.void
-    p.ended = true
-    const verb = door(p.world, p.pid, () => exit(k, p.pid), Effect.succeed)
-    return Effect.andThen(
-      killWaiting(p),
-      Effect.map(verb, () => reap(k, p.pid))
-    )
-  })
+  Effect.uninterruptible(
+    Effect.suspend(() => {
+      const { k } = p.world
+      if (k.tasks.state(p.pid) !== TASK_LIVE || p.ended) return Effect.void
+      p.ended = true
+      const verb = door(p.world, p.pid, () => exit(k, p.pid), Effect.succeed)
+      return Effect.andThen(
+        killCalls(p),
+        Effect.map(verb, () => reap(k, p.pid))
+      )
+    })
+  )
 
-/** Ends the waits of fibers that the process has left behind: nobody may wait for the lock of what is torn down. */
-const killWaiting = (p: Process): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    const { runs } = p.world.k
-    const left: Effect.Effect<unknown>[] = []
-    for (let r = 1; r < runs.max; r++) {
-      const fiber = p.world.waiting[r]
-      const waits = runs.state[r] === RUN_QUEUED || runs.state[r] === RUN_WOKEN
-      if (waits && runs.task[r] === p.pid && fiber !== undefined) left.push(Fiber.interrupt(fiber))
+/** Kills the system calls that the process has in flight, and waits until each has left the kernel: nobody may hold or want
+ * a lock of what is torn down. It waits for the calls, not for their fibers: one of those may wait for this one.
+ */
+const killCalls = (p: Process): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    const { calls, k, over } = p.world
+    const self = Fiber.getCurrent()
+    const others: Fiber.Fiber<unknown, unknown>[] = []
+    let left = 0
+    const one = (): void => {
+      if (--left === 0) self?.currentDispatcher.scheduleTask(() => resume(Effect.void), 0)
     }
-    return Effect.asVoid(Effect.all(left, { concurrency: "unbounded" }))
+    for (let r = 1; r < k.runs.max; r++) {
+      const fiber = calls[r]
+      if (fiber === undefined || fiber === self || k.runs.task[r] !== p.pid) continue
+      left++
+      over[r] = one
+      others.push(fiber)
+    }
+    if (left === 0) return resume(Effect.void)
+    for (const fiber of others) fiber.interruptUnsafe()
   })

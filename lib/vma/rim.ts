@@ -75,8 +75,9 @@ const whole = <W extends StopName, A, B, E, R>(
   first: Turn<W, A> | undefined,
   restore: Restore,
   done: (a: A) => Effect.Effect<B, E, R>
-): Effect.Effect<B, E, R> =>
-  Effect.flatMap(Inside, (above) => {
+): Effect.Effect<B, E, R> => {
+  w.calls[r] = Fiber.getCurrent()
+  return Effect.flatMap(Inside, (above) => {
     w.k.runs.parent[r] = above?.live === true ? above.run : 0
     return Effect.matchCauseEffect(drive(w, r, g, first, restore), {
       onFailure: (cause) => {
@@ -91,10 +92,15 @@ const whole = <W extends StopName, A, B, E, R>(
       }
     })
   })
+}
 
 const endRow = (w: World, r: number): void => {
   w.stash[r] = undefined
+  w.calls[r] = undefined
   w.k.runs.release(r)
+  const over = w.over[r]
+  w.over[r] = undefined
+  over?.()
 }
 
 /** Drives a verb on row `r` to its end; the row stays. A hook's own failure is left in `w.stash[r]`.

@@ -3,7 +3,7 @@ import { Effect, Exit } from "effect"
 import { byName, nameOf } from "../flags/Errno.ts"
 import type { Device } from "./Device.ts"
 import { BoundDriver, DeviceObject } from "./driver.ts"
-import { closeFile, fput } from "../mm/area/object.ts"
+import { closeFile, fget, fput } from "../mm/area/object.ts"
 import { pageOf as vpnOf, registerOf } from "../mm/base/units.ts"
 import { installFd, openPath } from "../mm/object/file.ts"
 import { dumpWalk } from "../mm/page/walk.ts"
@@ -255,14 +255,24 @@ export const ioctl = (
   command: number,
   argument: Register = 0
 ): Effect.Effect<number, Fail<ErrnoName>, Task | Takes<"mmap_lock">> =>
-  onProcess((p) => {
-    const f = p.world.k.tasks.file(p.pid, file.number)
-    if (f === 0) return fail("EBADF")
-    const open = p.world.files.get(f)
-    const answer = open?.driver.ioctl(open, command, registerOf(wordOf(argument)))
-    if (answer === undefined || open === undefined) return fail("ENOTTY")
-    return hookAnswer(announced(p.world, () => fileHook(open.driver.name, "ioctl", p.pid, p.name), answer))
-  })
+  onProcess((p) =>
+    Effect.uninterruptibleMask((restore) => {
+      const { k } = p.world
+      const f = k.tasks.file(p.pid, file.number)
+      if (f === 0) return fail("EBADF")
+      const open = p.world.files.get(f)
+      const answer = open?.driver.ioctl(open, command, registerOf(wordOf(argument)))
+      if (answer === undefined || open === undefined) return fail("ENOTTY")
+      fget(k, f) // its descriptor may be closed while the driver answers
+      const call = hookAnswer<number, Fail<ErrnoName>>(
+        announced(p.world, () => fileHook(open.driver.name, "ioctl", p.pid, p.name), answer)
+      )
+      return Effect.onExit(restore(call), () => {
+        fput(k, f)
+        return releaseFiles(p.world)
+      })
+    })
+  )
 
 // ---- limits, and what /proc shows
 

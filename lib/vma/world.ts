@@ -93,6 +93,9 @@ export class World {
   readonly readers = new Map<number, (pgoff: number) => Effect.Effect<Uint8Array, unknown>>()
   /** By run row: who waits, how to resume it, and the failure of its hook that is no errno. */
   readonly waiting: (Fiber.Fiber<unknown, unknown> | undefined)[] = []
+  /** By run row: the fiber of a system call that could not end in one turn, and who is told when it has. */
+  readonly calls: (Fiber.Fiber<unknown, unknown> | undefined)[] = []
+  readonly over: ((() => void) | undefined)[] = []
   readonly resume: (() => void)[] = []
   readonly stash: (Cause.Cause<unknown> | undefined)[] = []
   /** By run row: the frame that its fault hook answered with, referenced until the verb has mapped it. */
