@@ -30,8 +30,11 @@ export function checkMm(k: Kernel): void {
 /** The same for a world in which nothing is going on: no lock held, nobody waiting, statistics settled. */
 export function checkIdle(k: Kernel): void {
   const wrong = findings(k)
-  statistics(k, wrong)
-  nothingIsLost(k, wrong)
+  if (wrong.length === 0) {
+    // sums over broken trees say nothing, and may never end
+    statistics(k, wrong)
+    nothingIsLost(k, wrong)
+  }
   k.runs.check(wrong)
   if (k.deferredMmput.length > 0) wrong.push(`${k.deferredMmput.length} address spaces wait for their teardown`)
   if (wrong.length > 0) throw new KernelBug(`the world is broken:\n  ${wrong.join("\n  ")}`)

@@ -1,0 +1,216 @@
+/** A check that cannot fail checks nothing: one corruption for each sentence that checkMm and checkIdle can say. */
+import { readdirSync, readFileSync } from "node:fs"
+import { afterAll, describe, expect, it } from "vitest"
+import { SHARED } from "../../../lib/flags/MapFlags.ts"
+import { READ, WRITE } from "../../../lib/flags/ProtFlags.ts"
+import { PRESENT } from "../../../lib/flags/PteFlags.ts"
+import { checkIdle, checkMm, findings } from "../../../lib/mm/area/check.ts"
+import { READ as READ_LOCK } from "../../../lib/mm/base/stop.ts"
+import type { Kernel } from "../../../lib/mm/kernel.ts"
+import { createFile, installFd, openPath, writeObject } from "../../../lib/mm/object/file.ts"
+import { follow } from "../../../lib/mm/page/walk.ts"
+import { FILE_REGULAR, FMODE_READ, FMODE_WRITE } from "../../../lib/mm/store/files.ts"
+import { F_EXCLUSIVE } from "../../../lib/mm/store/frames.ts"
+import { RSS_ANON, TOTAL_VM } from "../../../lib/mm/store/mms.ts"
+import { VMA_DETACHED } from "../../../lib/mm/store/vmas.ts"
+import { fork } from "../../../lib/mm/sys/process.ts"
+import { userLoad8, userStore8 } from "../../../lib/mm/sys/trap.ts"
+import { bootTiny, call, HERE, spawnTask } from "../../../lib/proof/testing/calls.ts"
+import { mapPicture } from "../../../lib/proof/testing/picture.ts"
+
+/** A world with some of everything: written and read areas, a file mapped twice, a fork, a tree of two levels. */
+interface Scene {
+  readonly k: Kernel
+  readonly task: number
+  readonly mm: number
+  /** An area that was written to, another that was not, and two of one file. */
+  readonly written: number
+  readonly fresh: number
+  readonly files: readonly [number, number]
+  readonly obj: number
+  /** A page of the written area that its fork's child shares, and one of the file. */
+  readonly shared: number
+  readonly cached: number
+  /** Top node of the tree of a process with forty areas. */
+  readonly root: number
+  readonly big: number
+}
+
+function scene(): Scene {
+  const k = bootTiny({ frames: 128 })
+  const task = spawnTask(k)
+  const mm = k.tasks.mm(task)
+  createFile(k, "/f", FILE_REGULAR, 0)
+  writeObject(k, k.paths.get("/f")!.obj, 0, new Uint8Array(3 * 4096).fill(9))
+  installFd(k, task, openPath(k, "/f", FMODE_READ | FMODE_WRITE))
+  mapPicture(k, task, "aab.f.f", { f: { prot: READ | WRITE, flags: SHARED, fd: 0, pgoff: -4 } })
+  for (const page of [0, 4]) userStore8(k, mm, (HERE + page) * 4096, 7)
+  call(k, () => fork(k, task, "child"))
+  userLoad8(k, mm, HERE * 4096)
+  const big = spawnTask(k, "big")
+  mapPicture(k, big, "a.".repeat(40))
+  const v = (page: number): number => k.maple.lookup(mm, HERE + page)
+  return {
+    k,
+    task,
+    mm,
+    written: v(0),
+    fresh: v(2),
+    files: [v(4), v(6)],
+    obj: k.vmas.obj(v(4)),
+    shared: follow(k, mm, HERE),
+    cached: follow(k, mm, HERE + 4),
+    root: k.maple["root"][k.tasks.mm(big)]!,
+    big: k.tasks.mm(big)
+  }
+}
+
+/** What is broken, and the sentence that must be said of it. */
+const corruptions: readonly (readonly [says: RegExp, what: (s: Scene) => void])[] = [
+  [/is in the tree of mm \d+ but not attached/, ({ k, written }) => k.vmas.setState(written, VMA_DETACHED)],
+  [/is in the tree of mm \d+ and says mm 7/, ({ k, written }) => k.vmas.setMm(written, 7)],
+  [/has bounds \[65536, 65536\)/, ({ k, written }) => (k.vmas.end[written] = HERE)],
+  [/has anon_vma 99 but no link to it/, ({ k, written }) => k.vmas.setAnon(written, 99)],
+  [/has links but no anon_vma/, ({ k, written }) => k.vmas.setAnon(written, 0)],
+  [/tree nodes are in use, the trees have/, ({ k }) => k.maple.live++],
+  [/areas are in use, the trees have/, ({ k, mm }) => k.vmas.alloc(mm, 1, 2)],
+  [/is listed by object \d+ and says object 0/, ({ k, files }) => k.vmas.setObj(files[0], 0)],
+  [/does not point back on the list/, ({ k, files }) => files.forEach((v) => k.vmas.setPrevMapping(v, 77))],
+  [/the list of object \d+ is a circle/, ({ k, files }) => k.vmas.setNextMapping(files[0], files[0])],
+  [/counts \d+ mappings and lists/, ({ k, obj }) => k.files["oi"][(obj << 4) + 8]!++],
+  [/counts \d+ writable mappings and lists/, ({ k, obj }) => k.files.addWritable(obj, 1)],
+  [/is listed 0 times by object/, ({ k, obj, files }) => k.files.unlinkMapping(obj, files[1])],
+  [/file \d+ is freed and \d+ still hold it/, ({ k, files }) => (k.files["fi"][(k.vmas.file(files[0]) << 3) + 3] = 0)],
+  [/file \d+ has \d+ references and \d+ holders/, ({ k, files }) => k.files.addFileRefs(k.vmas.file(files[0]), -1)],
+  [/total_vm of mm \d+ is \d+, its areas have/, ({ k, mm }) => k.mms.addStat(mm, TOTAL_VM, 1)],
+  [/pages are committed, areas and objects account for/, ({ k }) => k.committed++],
+  [/address spaces wait for their teardown/, ({ k, mm }) => k.deferredMmput.push(mm)],
+  [/references, entries and caches hold/, ({ k, cached }) => k.frames.get(cached)],
+  [/is page \d+ of object \d+, and says page/, ({ k, cached }) => k.frames.clearCache(cached)],
+  [/counts \d+ cached pages and has/, ({ k, obj }) => k.files.addCached(obj, 1)],
+  [
+    /entry of page \d+ of mm \d+ lies outside every area/,
+    ({ k, mm }) => k.ptes.set(k.ptes.slotAlloc(k.mms.pgd(mm), HERE + 3), 0, PRESENT)
+  ],
+  [
+    /table \d+ of mm \d+ says \d+ entries, it has/,
+    ({ k, mm }) => k.ptes.pop[k.ptes.slot(k.mms.pgd(mm), HERE) >> 10]!++
+  ],
+  [/rss kind 1 of mm \d+ is \d+, its entries say/, ({ k, mm }) => k.mms.addRss(mm, RSS_ANON, 1)],
+  [/mapcount of frame \d+ is \d+, \d+ entries map it/, ({ k, cached }) => k.frames.addMap(cached)],
+  [/references, entries, caches and flushes hold/, ({ k, cached }) => k.frames.put(cached)],
+  [/is exclusive and mapped 2 times/, ({ k, shared }) => k.frames.setFlag(shared, F_EXCLUSIVE)],
+  [
+    /frame \d+ is free and 1 entries map it/,
+    ({ k, mm }) => {
+      const p = k.frames.alloc()
+      k.frames.put(p)
+      k.ptes.set(k.ptes.slot(k.mms.pgd(mm), HERE), p, PRESENT)
+    }
+  ],
+  [/the page of zeroes has 3 at byte 20/, ({ k }) => (k.frames.words[5] = 3)],
+  [/page tables are in use, address spaces reach/, ({ k }) => k.ptes.newTable()],
+  [/belongs to anon_vma 99, area \d+ maps it without a link/, ({ k, shared }) => k.frames.moveAnon(shared, 99)],
+  [/belongs to object 31, area \d+ maps it and shows object/, ({ k, cached }) => k.frames.setCache(cached, 31, 0, 0)],
+  [
+    /is page 5 of what it belongs to, area \d+ maps it as page 0/,
+    ({ k, cached, obj }) => k.frames.setCache(cached, obj, 5, 0)
+  ],
+  [
+    /the TLB translates page \d+ of mm \d+ to frame \d+, its entry does not/,
+    ({ k, mm }) => k.ptes.clear(k.ptes.slot(k.mms.pgd(mm), HERE))
+  ],
+  [/tree of mm \d+: empty node/, ({ k, root }) => (k.maple["cnt"][k.maple["kid"][root << 4]!] = 0)],
+  [/key \d+ of area \d+ is not its end/, ({ k, written }) => (k.vmas.end[written] = HERE + 1)],
+  [/gap \d+ below area \d+, expected/, ({ k, fresh }) => (k.vmas.start[fresh] = HERE + 1.5)],
+  [/inner key of node/, ({ k, root }) => k.maple["key"][root << 4]!++],
+  [/inner gap of node/, ({ k, root }) => k.maple["gap"][root << 4]!++],
+  [/areas, counted 41/, ({ k, big }) => k.maple["count"][big]!++],
+  [
+    /free block 1 of order 1 is not aligned/,
+    ({ k }) => {
+      k.frames["head"][1] = 1
+      k.frames["rec"][(1 << 3) + 6] = 0
+    }
+  ],
+  [
+    /free block \d+ does not point back to 0/,
+    ({ k }) => k.frames["head"].forEach((p) => (k.frames["rec"][(p << 3) + 7] = p === 0 ? 0 : 5))
+  ],
+  [/frames are counted free, the lists hold/, ({ k }) => k.frames["freePages"]++],
+  [
+    /free frame \d+ has references/,
+    ({ k }) => {
+      const p = k.frames.alloc()
+      k.frames.put(p)
+      k.frames.get(p)
+    }
+  ],
+  [
+    /mmap lock of mm \d+ is not idle: state 1, 0 waiting/,
+    ({ k, mm }) => {
+      k.runs.current = k.runs.alloc(0)
+      k.runs.tryLock(k.runs.mmapLock(mm), READ_LOCK)
+    }
+  ],
+  [/1 verbs are still in flight/, ({ k }) => k.runs.alloc(0)]
+]
+
+/** Every sentence that a check of the core can say, as a pattern. */
+function sentences(): RegExp[] {
+  const top = new URL("../../../lib/mm/", import.meta.url)
+  const files = readdirSync(top, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"))
+  return files.flatMap((name) =>
+    [...readFileSync(new URL(name, top), "utf8").matchAll(/\bwrong\.push\(\s*`([^`]*)`/g)].map(
+      (match) =>
+        new RegExp(
+          match[1]!
+            .split(/\$\{[^}]*\}/)
+            .map((text) => text.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`))
+            .join(".*")
+        )
+    )
+  )
+}
+
+describe("checkMm and checkIdle", () => {
+  const said: string[] = []
+
+  it("find nothing in a world that is right", () => {
+    const { k } = scene()
+    expect(findings(k)).toEqual([])
+    expect(() => checkMm(k)).not.toThrow()
+    expect(() => checkIdle(k)).not.toThrow()
+  })
+
+  for (const [says, what] of corruptions)
+    it(`say of a broken world: ${says.source}`, () => {
+      const s = scene()
+      what(s)
+      let report = ""
+      try {
+        checkIdle(s.k)
+      } catch (bug) {
+        report = String(bug)
+      }
+      said.push(...report.split("\n").filter((line) => says.test(line)))
+      expect(report).toMatch(says)
+    })
+
+  it("have no sentence that none of these breaks", () => {
+    expect(sentences().filter((sentence) => !said.some((line) => sentence.test(line)))).toEqual([])
+    expect(sentences().length).toBeGreaterThan(40)
+  })
+
+  it("checkMm holds while verbs are in flight and locks are held; checkIdle does not", () => {
+    const { k, mm } = scene()
+    k.runs.current = k.runs.alloc(0)
+    k.runs.tryLock(k.runs.mmapLock(mm), READ_LOCK)
+    expect(() => checkMm(k)).not.toThrow()
+    expect(() => checkIdle(k)).toThrow(/the world is broken/)
+  })
+
+  afterAll(() => {
+    said.length = 0
+  })
+})
