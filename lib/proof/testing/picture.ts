@@ -13,6 +13,7 @@ import type { Kernel } from "../../mm/kernel.ts"
 import { bitsAt, follow } from "../../mm/page/walk.ts"
 import { F_ANON } from "../../mm/store/frames.ts"
 import { mmap } from "../../mm/sys/mmap.ts"
+import type { SyncHook } from "../../mm/sys/run-now.ts"
 import { call, HERE } from "./calls.ts"
 
 /** What a letter of a picture stands for, when a picture is mapped. */
@@ -45,7 +46,14 @@ export const letters: Legend = {
  * @param at - page number of the first character
  * @returns OK | the first errno; what was mapped before it stays
  */
-export function mapPicture(k: Kernel, task: number, picture: string, legend: Legend = letters, at = HERE): number {
+export function mapPicture(
+  k: Kernel,
+  task: number,
+  picture: string,
+  legend: Legend = letters,
+  at = HERE,
+  hook?: SyncHook
+): number {
   let page = at
   for (const run of picture.match(/\|+|\.+|([^.|])\1*/g) ?? []) {
     const letter = run[0]!
@@ -54,7 +62,11 @@ export function mapPicture(k: Kernel, task: number, picture: string, legend: Leg
       const a = legend[letter] ?? letters[letter]
       if (a === undefined) throw new KernelBug(`picture "${picture}": the legend has no "${letter}"`)
       const off = a.fd === undefined || a.fd < 0 ? 0 : ((a.pgoff ?? 0) + page - at) * 4096
-      const r = call(k, () => mmap(k, task, page * 4096, run.length * 4096, a.prot, a.flags | FIXED, a.fd ?? -1, off))
+      const r = call(
+        k,
+        () => mmap(k, task, page * 4096, run.length * 4096, a.prot, a.flags | FIXED, a.fd ?? -1, off),
+        hook
+      )
       if (r < 0) return r
     }
     page += run.length
