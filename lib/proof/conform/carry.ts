@@ -42,10 +42,11 @@ const secret: ReadonlySet<string> = new Set([
 ])
 
 /** Takes over what a skipped operation changed unseen. False where it cannot. */
-export function carry(k: Kernel, task: Task, { args, name, result }: Op): boolean {
+export function carry(k: Kernel, task: Task, op: Op): boolean {
+  const { args, name, result } = op
   const hasFailed = result.kind === "errno"
   if (name === "madvise") return advise(k, task, hasFailed, args[2], args.slice(0, 2))
-  if (name === "process_madvise") return advise(k, task, hasFailed, args[0], args.slice(1))
+  if (name === "process_madvise") return advise(k, task, hasFailed || isCutShort(op), args[0], args.slice(1))
   return hasFailed ? !secret.has(name) : open.has(name)
 }
 
@@ -56,6 +57,12 @@ function advise(k: Kernel, task: Task, hasFailed: boolean, what: Word = 0, range
   if (advice !== MADV_REMOVE) return true
   for (let at = 0; !hasFailed && at + 1 < ranges.length; at += 2) remove(k, task, ranges[at]!, ranges[at + 1]!)
   return !hasFailed
+}
+
+/** process_madvise answers the bytes that it got through. */
+function isCutShort({ args, result }: Op): boolean {
+  const asked = args.slice(1).reduce<bigint>((sum, arg, at) => (at % 2 === 1 ? sum + BigInt(arg) : sum), 0n)
+  return result.kind !== "value" || BigInt(result.value) !== asked
 }
 
 /** MADV_REMOVE. */
