@@ -18,6 +18,8 @@ export interface Replay<S> {
   readonly end: (k: Kernel, s: S, result: number) => void
   /** Does a failure leave something of its work (Linux's own partial effects)? Then only leaks and invariants count. */
   readonly isPartial?: boolean
+  /** May `act` be called again after it failed? Then it must work, memory being back. */
+  readonly isRepeatable?: boolean
 }
 
 /** Replays a scenario, failing its first allocation, then its second, and so on, until it runs through. After each: no
@@ -50,6 +52,11 @@ export function failEach<S>(replay: Replay<S>): number {
     if (fired && result < 0 && replay.isPartial !== true) {
       const after = visibleOf(k)
       if (after !== before) throw broken(nth, `it answered ${result}, and left traces:\n${difference(before, after)}`)
+    }
+    if (fired && result < 0 && replay.isRepeatable === true) {
+      result = replay.act(k, s)
+      if (result < 0) throw broken(nth, `it answers ${result} again, though memory is back`)
+      checkIdle(k)
     }
     replay.end(k, s, result)
     const left = leaksSince(k, empty)

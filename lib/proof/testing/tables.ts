@@ -1,5 +1,5 @@
 /** What a world has, counted and written down: for leaks, and for "as if never called". Floor 9, internal. */
-import { PRESENT, SPECIAL, ZERO } from "../../flags/PteFlags.ts"
+import { PRESENT, PROTNONE, SPECIAL, ZERO } from "../../flags/PteFlags.ts"
 import type { Kernel } from "../../mm/kernel.ts"
 import { forEachEntry } from "../../mm/page/check.ts"
 import { BRK, DATA_VM, EXEC_VM, LOCKED_VM, MM_LIVE, STACK_VM, TOTAL_VM } from "../../mm/store/mms.ts"
@@ -60,8 +60,8 @@ export function visibleOf(k: Kernel): string {
     forEachEntry(k, mm, (vpn, slot) => {
       const bits = k.ptes.bits(slot)
       const pfn = k.ptes.pfn(slot)
-      const plain = (bits & PRESENT) !== 0 && (bits & (ZERO | SPECIAL)) === 0
-      out.push(`  page ${hex(vpn)} ${hex(bits)} ${plain ? bytesOf(k, pfn) : pfn}`)
+      const kind = bits & (PRESENT | PROTNONE | ZERO | SPECIAL) // whether a write faults once more is not seen
+      out.push(`  page ${hex(vpn)} ${hex(kind)} ${kind === PRESENT ? bytesOf(k, pfn) : pfn}`)
     })
   }
   for (let o = 1; o < k.files.objLimit(); o++)
@@ -89,7 +89,9 @@ export function tablesOf(k: Kernel): string {
     out.push(`mm ${mm} rss ${[0, 1, 2].map((kind) => k.mms.rss(mm, kind)).join(" ")}`)
     for (let v = k.maple.find(mm, 0); v !== 0; v = k.maple.next(mm, v))
       out.push(`  area row ${v} anon ${k.vmas.anon(v)} links ${k.vmas.chain(v)}`)
-    forEachEntry(k, mm, (vpn, slot) => out.push(`  page ${hex(vpn)} slot ${slot} frame ${k.ptes.pfn(slot)}`))
+    forEachEntry(k, mm, (vpn, slot) =>
+      out.push(`  page ${hex(vpn)} slot ${slot} bits ${hex(k.ptes.bits(slot))} frame ${k.ptes.pfn(slot)}`)
+    )
   }
   k.frames.forEachUsed((p) =>
     out.push(
