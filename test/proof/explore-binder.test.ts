@@ -239,19 +239,25 @@ const unmapping = (s: Shared) => receiver(s, (_, base) => Task.munmap(base, Unit
 const exiting = (s: Shared) => receiver(s, () => Effect.void)
 
 describe("the binder example", () => {
-  for (const [what, receives, yields] of [
-    ["uses pages", using, 0],
-    ["unmaps", unmapping, 0],
-    ["exits", exiting, 0],
-    ["unmaps, and pre-emption may fall between two ops", unmapping, 1]
-  ] as const)
-    it(`the shrinker runs while the process ${what}`, { timeout: deeper === undefined ? 30_000 : 36_000_000 }, () => {
-      const tasks = (s: Shared) => ({ A: receives(s), B: shrinker(s) })
-      const bound = deeper ?? (yields === 0 ? 2 : 1)
-      const outcome = Explore.search({ setup, tasks, yields }, Explore.dfs(bound))
+  for (const [what, receives] of [
+    ["uses pages", using],
+    ["unmaps", unmapping],
+    ["exits", exiting]
+  ] as const) {
+    const tasks = (s: Shared) => ({ A: receives(s), B: shrinker(s) })
+    const timeout = deeper === undefined ? 30_000 : 36_000_000
+    const holds = (yields: number, strategy: Explore.Strategy): void => {
+      const outcome = Explore.search({ setup, tasks, yields }, strategy)
       if (deeper !== undefined) console.log(`${what}: ${Explore.tell(outcome)}`)
       expect(outcome.failure === undefined ? "" : Explore.tell(outcome)).toBe("")
       expect(outcome.isComplete).toBe(true)
       expect(outcome.schedules).toBeGreaterThan(10)
-    })
+    }
+    it(`the shrinker runs while the process ${what}: at most two pre-emptions`, { timeout }, () =>
+      holds(0, Explore.dfs(deeper ?? 2))
+    )
+    it(`the shrinker runs while the process ${what}: pre-emptions between any two ops`, { timeout }, () =>
+      holds(deeper === undefined ? 3 : 1, deeper === undefined ? Explore.random(1, 150) : Explore.dfs(deeper))
+    )
+  }
 })

@@ -39,8 +39,7 @@ import {
   truncate,
   unmap,
   verb,
-  type World,
-  zeroPageIsZero
+  type World
 } from "./explore-support.ts"
 
 const GROWS = PRIVATE | MAP.ANONYMOUS | MAP.GROWSDOWN
@@ -170,7 +169,6 @@ describe("files", () => {
       tasks: (w) => ({ A: [faultAt(w, 2, READ), faultAt(w, 1)], B: [truncate(w, 1)] }),
       kills: 1,
       readsMayFail: true,
-      always: zeroPageIsZero,
       end: (w, { A }) => {
         for (const code of A!) expect([FAULT_OK, FAULT_SIGBUS]).toContain(code)
         expect(w.k.files.cached(w.obj)).toBeLessThanOrEqual(1)
@@ -181,8 +179,7 @@ describe("files", () => {
     boot: () => fileWorld(4, SHARED),
     tasks: (w) => ({ A: [faultAt(w, 2, READ)], B: [truncate(w, 1), truncate(w, 4)] }),
     kills: 1,
-    readsMayFail: true,
-    always: zeroPageIsZero
+    readsMayFail: true
   })
   passes("two faults wait for one read: both get the page, or both the error", {
     boot: () => fileWorld(2, SHARED),
@@ -200,7 +197,6 @@ describe("files", () => {
     boot: () => fileWorld(2, SHARED),
     tasks: (w) => ({ A: [faultAt(w, 1)], B: [closeAndUnlink(w), unmap(w, 0, 2)] }),
     kills: 1,
-    always: zeroPageIsZero,
     end: ({ k, obj }) => expect(k.files.objKind(obj)).toBe(0)
   })
 })

@@ -160,11 +160,6 @@ export const store = ({ k }: World, mm: number, page: number, value: number): Ca
   })
 export const loadNow = (k: Kernel, mm: number, page: number): number => userLoad8(k, mm, BASE + page * PAGE)
 
-/** The page that everybody shares must stay as it is. */
-export const zeroPageIsZero = ({ k }: World): void => {
-  for (let i = 0; i < 1024; i++) if (k.frames.words[i] !== 0) throw new Error("the page of zeroes is not zero")
-}
-
 export const deeper = process.env["EXPLORE"] === undefined ? undefined : Number(process.env["EXPLORE"])
 
 /** Every schedule of `scene` with at most two pre-emptions (`EXPLORE`: that many) passes. */

@@ -55,7 +55,8 @@ export const small: Options = {
  * })
  * const outcome = Explore.search(
  *   { setup: Effect.void, tasks: () => ({ A: Task.run("a", program), B: Task.run("b", program) }) },
- *   Explore.dfs(1)
+ *   Explore.dfs(0),
+ *   100
  * )
  * if (outcome.failure !== undefined) throw new Error(Explore.tell(outcome))
  * ```

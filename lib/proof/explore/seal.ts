@@ -18,7 +18,7 @@ export function sealed<A>(f: () => A): A {
     if (descriptor !== undefined)
       Object.defineProperty(globalThis, name, { configurable: true, writable: true, value: refuse(name) })
   Date.now = () => 0
-  Math.random = refuse("Math.random")
+  Math.random = () => (isHash(new Error().stack) ? dice() : refuse("Math.random")())
   try {
     return f()
   } finally {
@@ -28,3 +28,6 @@ export function sealed<A>(f: () => A): A {
     Math.random = dice
   }
 }
+
+/** Is Effect asking, which gives objects numbers of their own to tell them apart by? That decides no order. */
+const isHash = (stack: string | undefined): boolean => stack !== undefined && /\bHash\.[jt]s\b/.test(stack)
