@@ -46,7 +46,7 @@ export interface HookStop {
 }
 
 /** What hooks answer: a reply (>= 0 or an errno), or several, and then it is a choice. */
-export type HookTable<W> = (world: W, call: HookStop) => number | readonly number[]
+type HookTable<W> = (world: W, call: HookStop) => number | readonly number[]
 
 /** What is explored. */
 export interface VerbCase<W extends { readonly k: Kernel }> {
