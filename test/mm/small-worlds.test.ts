@@ -169,7 +169,8 @@ function holdsPairs(
 const named = (all: readonly Operation[], ...names: string[]): Operation[] =>
   names.map((name) => all.find((operation) => operation.name === name)!)
 
-describe("every pair of operations over four pages", () => {
+// a slow machine is no reason to fail
+describe("every pair of operations over four pages", { timeout: 60_000 }, () => {
   it("of private anonymous memory leaves the areas that Linux would show [L-VMA-01, L-VMA-06, L-VMA-16..18]", () => {
     const k = bootTiny()
     const all = operations(

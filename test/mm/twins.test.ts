@@ -23,7 +23,11 @@ describe("a verb that stops at every point", () => {
       fc.property(anyProgram(60), anyConfig, (program, config) => {
         const fused = new Subject(config)
         const stepped = new SteppedSubject(config)
-        for (const op of program) expect(stepped.run(op), JSON.stringify(op)).toBe(fused.run(op))
+        for (const op of program) {
+          const want = fused.run(op)
+          const got = stepped.run(op)
+          if (got !== want) expect.fail(`${JSON.stringify(op)}: ${got}, in one turn ${want}`)
+        }
         expect(tablesOf(stepped.k)).toBe(tablesOf(fused.k))
         checkIdle(stepped.k)
         stops += stepped.stops

@@ -57,107 +57,107 @@ export const doors: readonly Door[] = [
   {
     name: "mmap",
     good: [at + 8192, 8192, READ, PRIVATE | ANONYMOUS | FIXED, -1, 0],
-    run: ({ k, task }, a, b, c, d, e, f) => call(k, () => mmap(k, task, a!, b!, c!, d!, e!, f!))
+    run: ({ k, task }, a, b, c, d, e, f) => call(k, () => mmap(k, task, a, b, c, d, e, f))
   },
   {
     name: "mmap of a file",
     good: [at + 3 * 4096, 4096, READ, SHARED, 0, 4096],
-    run: ({ k, task }, a, b, c, d, e, f) => call(k, () => mmap(k, task, a!, b!, c!, d!, e!, f!))
+    run: ({ k, task }, a, b, c, d, e, f) => call(k, () => mmap(k, task, a, b, c, d, e, f))
   },
   {
     name: "munmap",
     good: [at + 4096, 4096],
-    run: ({ k, task }, a, b) => call(k, () => munmap(k, task, a!, b!))
+    run: ({ k, task }, a, b) => call(k, () => munmap(k, task, a, b))
   },
   {
     name: "mprotect",
     good: [at + 4096, 8192, READ],
-    run: ({ k, task }, a, b, c) => call(k, () => mprotect(k, task, a!, b!, c!)),
+    run: ({ k, task }, a, b, c) => call(k, () => mprotect(k, task, a, b, c)),
     partial: [ENOMEM]
   },
   {
     name: "pkey_mprotect",
     good: [at + 4096, 8192, READ, -1],
-    run: ({ k, task }, a, b, c, d) => call(k, () => pkeyMprotect(k, task, a!, b!, c!, d!)),
+    run: ({ k, task }, a, b, c, d) => call(k, () => pkeyMprotect(k, task, a, b, c, d)),
     partial: [ENOMEM]
   },
-  { name: "brk", good: [HEAP * 4096 + 9000], run: ({ k, task }, a) => call(k, () => brk(k, task, a!)) },
+  { name: "brk", good: [HEAP * 4096 + 9000], run: ({ k, task }, a) => call(k, () => brk(k, task, a)) },
   {
     name: "madvise",
     good: [at, 4096, 4],
-    run: ({ k, task }, a, b, c) => call(k, () => madvise(k, task, a!, b!, c!)),
+    run: ({ k, task }, a, b, c) => call(k, () => madvise(k, task, a, b, c)),
     partial: [ENOMEM]
   },
   {
     name: "mremap",
     good: [at, 4096, 8192, 1, 0],
-    run: ({ k, task }, a, b, c, d, e) => call(k, () => mremap(k, task, a!, b!, c!, d!, e!)),
+    run: ({ k, task }, a, b, c, d, e) => call(k, () => mremap(k, task, a, b, c, d, e)),
     partial: [ENOMEM]
   },
   {
     name: "mlock",
     good: [at, 4096],
-    run: ({ k, task }, a, b) => call(k, () => mlock(k, task, a!, b!)),
+    run: ({ k, task }, a, b) => call(k, () => mlock(k, task, a, b)),
     partial: [ENOMEM]
   },
   {
     name: "munlock",
     good: [at, 4096],
-    run: ({ k, task }, a, b) => call(k, () => munlock(k, task, a!, b!)),
+    run: ({ k, task }, a, b) => call(k, () => munlock(k, task, a, b)),
     partial: [ENOMEM]
   },
-  { name: "mlockall", good: [1], run: ({ k, task }, a) => call(k, () => mlockall(k, task, a!)) },
-  { name: "msync", good: [at, 4096, 4], run: ({ k, task }, a, b, c) => call(k, () => msync(k, task, a!, b!, c!)) },
+  { name: "mlockall", good: [1], run: ({ k, task }, a) => call(k, () => mlockall(k, task, a)) },
+  { name: "msync", good: [at, 4096, 4], run: ({ k, task }, a, b, c) => call(k, () => msync(k, task, a, b, c)) },
   {
     name: "mincore",
     good: [at, 8192, at + 64],
-    run: ({ k, task }, a, b, c) => call(k, () => mincore(k, task, a!, b!, c!)),
+    run: ({ k, task }, a, b, c) => call(k, () => mincore(k, task, a, b, c)),
     partial: [ENOMEM]
   },
   {
     name: "mseal",
     good: [at + 8192, 4096, 0],
-    run: ({ k, task }, a, b, c) => call(k, () => mseal(k, task, a!, b!, c!))
+    run: ({ k, task }, a, b, c) => call(k, () => mseal(k, task, a, b, c))
   },
   {
     name: "ftruncate",
     good: [0, 5000],
-    run: ({ k, task }, a, b) => ftruncate(k, task, a!, b!)
+    run: ({ k, task }, a, b) => ftruncate(k, task, a, b)
   },
   {
     name: "fallocate",
     good: [1, 3, 100, 5000],
-    run: ({ k, task }, a, b, c, d) => fallocate(k, task, a!, b!, c!, d!)
+    run: ({ k, task }, a, b, c, d) => fallocate(k, task, a, b, c, d)
   },
-  { name: "fcntl(F_ADD_SEALS)", good: [1, 2], run: ({ k, task }, a, b) => addSeals(k, task, a!, b!) },
-  { name: "pread", good: [0, 4000], run: ({ k, task }, a, b) => pread(k, task, a!, new Uint8Array(300), b!) },
-  { name: "pwrite", good: [0, 4000], run: ({ k, task }, a, b) => pwrite(k, task, a!, new Uint8Array(300).fill(5), b!) },
+  { name: "fcntl(F_ADD_SEALS)", good: [1, 2], run: ({ k, task }, a, b) => addSeals(k, task, a, b) },
+  { name: "pread", good: [0, 4000], run: ({ k, task }, a, b) => pread(k, task, a, new Uint8Array(300), b) },
+  { name: "pwrite", good: [0, 4000], run: ({ k, task }, a, b) => pwrite(k, task, a, new Uint8Array(300).fill(5), b) },
   {
     name: "pread into a mapping",
     good: [0, at + 4000, 300, 4000],
-    run: ({ k, task }, a, b, c, d) => call(k, () => preadUser(k, task, a!, b!, c!, d!))
+    run: ({ k, task }, a, b, c, d) => call(k, () => preadUser(k, task, a, b, c, d))
   },
   {
     name: "pwrite from a mapping",
     good: [0, at + 4000, 300, 4000],
-    run: ({ k, task }, a, b, c, d) => call(k, () => pwriteUser(k, task, a!, b!, c!, d!))
+    run: ({ k, task }, a, b, c, d) => call(k, () => pwriteUser(k, task, a, b, c, d))
   },
-  { name: "setrlimit", good: [9, 1e9, 2e9], run: ({ k, task }, a, b, c) => setrlimit(k, task, a!, b!, c!) },
+  { name: "setrlimit", good: [9, 1e9, 2e9], run: ({ k, task }, a, b, c) => setrlimit(k, task, a, b, c) },
   {
     name: "prctl(PR_SET_MDWE)",
     good: [1, 0, 0, 0],
-    run: ({ k, task }, a, b, c, d) => setMdwe(k, task, a!, b!, c!, d!)
+    run: ({ k, task }, a, b, c, d) => setMdwe(k, task, a, b, c, d)
   },
-  { name: "a load", good: [at + 5], run: ({ k, task }, a) => userLoad8(k, k.tasks.mm(task), a!) },
-  { name: "a store", good: [at + 5], run: ({ k, task }, a) => userStore8(k, k.tasks.mm(task), a!, 3) },
+  { name: "a load", good: [at + 5], run: ({ k, task }, a) => userLoad8(k, k.tasks.mm(task), a) },
+  { name: "a store", good: [at + 5], run: ({ k, task }, a) => userStore8(k, k.tasks.mm(task), a, 3) },
   {
     name: "copy_to_user",
     good: [at + 4090],
-    run: ({ k, task }, a) => call(k, () => copyToUser(k, k.tasks.mm(task), a!, new Uint8Array(10).fill(4)))
+    run: ({ k, task }, a) => call(k, () => copyToUser(k, k.tasks.mm(task), a, new Uint8Array(10).fill(4)))
   },
   {
     name: "copy_from_user",
     good: [at + 4090],
-    run: ({ k, task }, a) => call(k, () => copyFromUser(k, k.tasks.mm(task), a!, new Uint8Array(10)))
+    run: ({ k, task }, a) => call(k, () => copyFromUser(k, k.tasks.mm(task), a, new Uint8Array(10)))
   }
 ]

@@ -27,7 +27,7 @@ const members = (f: Family, a: number): number[] => {
 /** Links of an area's chain. */
 const chainOf = (f: Family, v: number, all: readonly number[]): number[] => all.filter((a) => f.anon.isLinked(v, a))
 
-describe("anon", () => {
+describe("anon", { timeout: 60_000 }, () => {
   it("a fresh anon_vma has one area, one link, and dies with it", () => {
     const f = family()
     const v = f.area()

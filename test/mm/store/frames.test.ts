@@ -11,7 +11,7 @@ const used = (f: Frames): number[] => {
   return out
 }
 
-describe("frames", () => {
+describe("frames", { timeout: 60_000 }, () => {
   it("hands out every frame but the page of zeroes once, then none, whatever the size of RAM", () => {
     for (const size of [16, 64, 100, 1023, 1024, 1025, 1500, 2047, 2048, 3000]) {
       const f = ram(size)

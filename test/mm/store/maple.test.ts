@@ -129,7 +129,7 @@ function churn(x: Index, random: (n: number) => number, space: number, steps: nu
   holdsShape(x)
 }
 
-describe("maple", () => {
+describe("maple", { timeout: 60_000 }, () => {
   it("answers as a sorted array does, while it grows, churns and shrinks", () => {
     forSeeds(4, (random) => {
       const x = indexOf(4096)
@@ -164,7 +164,9 @@ describe("maple", () => {
     }
     for (const [name, order] of Object.entries(orders)) {
       const x = indexOf(1024)
-      for (let i = 0; i < 1000; i++) expect(insert(x, BASE + order(i) * 3, BASE + order(i) * 3 + 2), name).toBe(true)
+      for (let i = 0; i < 1000; i++) {
+        expect(insert(x, BASE + order(i) * 3, BASE + order(i) * 3 + 2), `${name} order`).toBe(true)
+      }
       holdsShape(x)
       for (const at of [BASE, BASE + 1, BASE + 1499, BASE + 2998, BASE + 4000]) holdsAnswers(x, at)
       holdsGaps(x, 1, BASE, BASE + 3000)

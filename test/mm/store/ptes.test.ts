@@ -15,7 +15,7 @@ const tables = (max: number): { readonly p: Ptes; readonly pgd: number; readonly
 /** Page numbers at the borders of tables of every level, and the last one of user space. */
 const places = [0, 511, 512, 262_143, 262_144, 134_217_727, 134_217_728, TASK_PAGES - 1]
 
-describe("ptes", () => {
+describe("ptes", { timeout: 60_000 }, () => {
   it("has no slot where a level is missing, and makes at most three tables for one", () => {
     for (const vpn of places) {
       const { p, pgd } = tables(64)

@@ -46,7 +46,7 @@ const idle = (runs: Runs, live: number): void => {
   expect(wrong).toEqual(live === 0 ? [] : [`${live} verbs are still in flight`])
 }
 
-describe("runs: locks", () => {
+describe("runs: locks", { timeout: 60_000 }, () => {
   it("readers share, a writer is alone", () => {
     const { runs, q, ask } = locks()
     expect([ask(1, READ), ask(2, READ), ask(3, WRITE)]).toEqual([true, true, false])

@@ -33,7 +33,7 @@ function machine(frames = 64): Machine {
 
 const addr = (page: number, offset: number): number => (FIRST + page) * 4096 + offset
 
-describe("tlb", () => {
+describe("tlb", { timeout: 60_000 }, () => {
   it("loads and stores words and bytes at any address as an array of bytes does", () => {
     forSeeds(10, (random) => {
       const { frames, tlb, map } = machine()

@@ -8,7 +8,7 @@ const ROOT = 3
 /** Offsets that meet the borders of levels, and some between. */
 const places = [0, 1, 63, 64, 65, 4095, 4096, 262_143, 262_144, 16_777_215, 16_777_216, MAX_INDEX - 1]
 
-describe("xarray", () => {
+describe("xarray", { timeout: 60_000 }, () => {
   it("loads, stores, erases and walks as a map does", () => {
     forSeeds(30, (random) => {
       const x = new Xarray(4096, 8, new FailNth())
