@@ -1,7 +1,7 @@
 /** Who has how much: statistics by class, limits, commitments. Floor 3.
  * @source mm/vma.c vm_stat_account, may_expand_vm; mm/util.c __vm_enough_memory; mm/mmap.c mlock_future_ok (v6.18)
  */
-import { VM_EXEC, VM_GROWSDOWN, VM_LOCKED, VM_NORESERVE, VM_SHARED, VM_WRITE } from "../../flags/bits.ts"
+import { VM_EXEC, VM_GROWSDOWN, VM_HUGETLB, VM_LOCKED, VM_NORESERVE, VM_SHARED, VM_WRITE } from "../../flags/bits.ts"
 import { ENOMEM, OK } from "../../flags/Errno.ts"
 import type { Kernel } from "../kernel.ts"
 import { DATA_VM, EXEC_VM, LOCKED_VM, type Mm, STACK_VM, TOTAL_VM } from "../store/mms.ts"
@@ -15,7 +15,8 @@ export const isExecMapping = (lo: number): boolean => (lo & EXEC_CLASS) === VM_E
 export const isStackMapping = (lo: number): boolean => (lo & VM_GROWSDOWN) !== 0
 export const isDataMapping = (lo: number): boolean => (lo & DATA_CLASS) === VM_WRITE
 /** Private, writable, not exempt: such memory is charged when it is mapped. */
-export const isAccountable = (lo: number): boolean => (lo & (VM_NORESERVE | VM_SHARED | VM_WRITE)) === VM_WRITE
+export const isAccountable = (lo: number): boolean =>
+  (lo & (VM_NORESERVE | VM_SHARED | VM_WRITE | VM_HUGETLB)) === VM_WRITE
 
 /** Adds `pages` (or takes, if negative) of memory with flags `lo` to the statistics of `mm`. */
 export function vmStatAccount(k: Kernel, mm: Mm, lo: number, pages: number): void {

@@ -1,5 +1,5 @@
 /** Objects that shrink, and holes in them: every mapping forgets, then the pages go. Floor 5.
- * @source mm/truncate.c truncate_pagecache, mm/memory.c unmap_mapping_range (v6.18)
+ * @source mm/truncate.c truncate_pagecache, mm/memory.c unmap_mapping_range, mm/shmem.c shmem_fallocate (v6.18)
  */
 import { isCowMapping } from "../../flags/bits.ts"
 import { dropCached } from "../area/object.ts"
@@ -52,6 +52,8 @@ export function punchHole(k: Kernel, o: Obj, from: number, to: number): void {
     unmapMappingRange(k, o, first, end, false)
     dropRange(k, o, first, end)
   }
+  // A hole that ends within page 0 unmaps everything from `first` on: round_down(to) - 1 is taken for a large offset.
+  if (end === 0 && k.files.isShmem(o)) unmapMappingRange(k, o, first, Infinity, false)
   if (first > end) zeroPart(k, o, end, from % 4096, to % 4096)
   else {
     if (from % 4096 !== 0) zeroPart(k, o, first - 1, from % 4096, 4096)

@@ -3,7 +3,7 @@
  *     words   Int32 [pfn<<10 | word]   the bytes of all frames: frame p owns words p*1024 .. p*1024+1023
  *     rec     Int32 [pfn<<3 | field]   0 ref  1 map  2 flags  3 mapping  4 indexLo  5 indexHi  6 next  7 prev
  *
- * `mapping` is an anon_vma row (flag ANON) or an object row; the index is indexHi * 2^18 + indexLo pages.
+ * `mapping` is an anon_vma row (flag ANON) or an object row; the index, up to 2^52, is indexHi * 2^26 + indexLo pages.
  * Frames at and above `frontier` were never handed out: the host commits their bytes when they are first used.
  */
 import { type FailNth, vmBugOn } from "../base/debug.ts"
@@ -116,11 +116,12 @@ export class Frames {
     return this.rec[(p << 3) + MAPPING]!
   }
   index(p: Pfn): number {
-    return this.rec[(p << 3) + INDEX_HI]! * 262144 + this.rec[(p << 3) + INDEX_LO]!
+    return this.rec[(p << 3) + INDEX_HI]! * 67108864 + this.rec[(p << 3) + INDEX_LO]!
   }
   private setIndex(r: number, index: number): void {
-    this.rec[r + INDEX_LO] = index & 0x3ffff
-    this.rec[r + INDEX_HI] = (index * (1 / 262144)) | 0
+    const hi = (index * (1 / 67108864)) | 0
+    this.rec[r + INDEX_HI] = hi
+    this.rec[r + INDEX_LO] = index - hi * 67108864
   }
   /** Frame p becomes an anonymous page of anon_vma `a` at `index`, exclusive, with one mapping; its reference is the caller's. */
   setAnon(p: Pfn, a: number, index: number): void {
