@@ -22,12 +22,10 @@ export async function conformFiles(
   const controller = new AbortController()
   const interrupt = (): void => controller.abort()
   process.once("SIGINT", interrupt)
-  process.once("SIGTERM", interrupt)
   try {
     for (const file of files) await judgeFile(file, session, controller.signal, progress.show)
   } finally {
     process.off("SIGINT", interrupt)
-    process.off("SIGTERM", interrupt)
     progress.clear()
   }
   const { tally } = session
