@@ -43,7 +43,7 @@ const doctored = (change: (line: string) => string): string => {
   let isChanged = false
   for (const line of fresh.split("\n")) {
     if (line.startsWith('{"seq"')) lines = []
-    const now = isChanged ? line : change(line)
+    const now: string = isChanged ? line : change(line)
     isChanged ||= now !== line
     lines.push(now)
     if (line.startsWith('{"end"') && isChanged) break

@@ -112,7 +112,7 @@ function fieldOf(area: Area, seen: Seen): string | undefined {
 }
 
 /** An area of ours as a recording would have it. */
-export function textOfSeen(seen: Seen, isStub: boolean): string {
+function textOfSeen(seen: Seen, isStub: boolean): string {
   const { end, file, flags, name, numbers, offset, pages, perms, start } = seen
   const head = `${hex(start)}-${hex(end)} ${perms} ${hex(offset)} ${file}|${flags}|${name}`
   if (isStub) return head

@@ -26,7 +26,7 @@ export const newCounts = (): Counts => ({
 })
 
 /** Adds `more` to `to`. */
-export function addCounts(to: Counts, more: Counts): void {
+function addCounts(to: Counts, more: Counts): void {
   to.sequences += more.sequences
   to.complete += more.complete
   to.operations += more.operations
