@@ -3,20 +3,19 @@ import { Effect, type Option } from "effect"
 import { type Fail, Locked, type Lockdep, type Mm, Units } from "pagewright"
 import { expectType } from "tsd"
 
+declare const seven: Effect.Effect<number>
 declare const mm: Mm.Mm
 declare const user: Mm.MmWithUser<Locked.AfterUnlock>
 declare const file: Locked.Mapping
 const at = Units.va("0x1000")
 
-expectType<Effect.Effect<number, Fail.Errno<"ESRCH">, Lockdep.Sleeps<"mmput()">>>(
-  Locked.withUser(mm, () => Effect.succeed(1 as number))
-)
-expectType<Effect.Effect<number, Fail.Errno<"ESRCH">>>(Locked.withUserAsync(mm, () => Effect.succeed(1 as number)))
+expectType<Effect.Effect<number, Fail.Errno<"ESRCH">, Lockdep.Sleeps<"mmput()">>>(Locked.withUser(mm, () => seven))
+expectType<Effect.Effect<number, Fail.Errno<"ESRCH">>>(Locked.withUserAsync(mm, () => seven))
 expectType<Effect.Effect<number, Fail.Errno<"EFAULT">, Locked.Held<Locked.AfterUnlock> | Lockdep.Takes<"mmap_lock">>>(
   Locked.mmapRead(user, (mmap) => Effect.map(mmap.vmaLookup(at), (vma) => Units.raw(vma.end)))
 )
 expectType<Effect.Effect<Option.Option<number>, never, Locked.Held<Locked.AfterUnlock>>>(
-  Locked.mmapReadTry(user, () => Effect.succeed(1 as number))
+  Locked.mmapReadTry(user, () => seven)
 )
 expectType<Effect.Effect<Option.Option<number>, never, Locked.Held<Locked.AfterUnlock>>>(
   Locked.tryVmaRead(user, at, (vma) => Effect.succeed(Units.raw(vma.end)))
