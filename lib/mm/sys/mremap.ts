@@ -180,7 +180,8 @@ function* moveAll(k: Kernel, q: Remap): Verb<AreaStops> {
     if (r < 0) return r
     if (first) result = r
     target = r + q.newLen
-    v = k.maple.find(q.mm, Math.min(vmaEnd, end))
+    // with DONTUNMAP the last area may reach beyond the range, unsplit
+    v = vmaEnd < end ? k.maple.find(q.mm, vmaEnd) : 0
   }
   return result
 }
