@@ -13,7 +13,7 @@ import { detached, servicesAs } from "./raw.ts"
 import type { AfterUnlock, Held } from "./region.ts"
 import { worker } from "./user.ts"
 
-export { cpu, type Cpu } from "./cpu.ts"
+export { cpu, type Cpu, type WouldWait } from "./cpu.ts"
 export {
   load16,
   load32,

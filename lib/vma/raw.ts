@@ -12,7 +12,6 @@ import type { Mmap } from "./mmap-handle.ts"
 import type { Mapped, Page } from "./page-handle.ts"
 import type { AfterUnlock } from "./region.ts"
 import type { Unit } from "./unit.ts"
-import type { VmaNew } from "./VmaNew.ts"
 import type { VmaRef } from "./VmaRef.ts"
 
 // INVARIANT: the caller has checked the number against the unit's range; a unit is a number at run time.
@@ -54,10 +53,6 @@ export const mmapOf = <L extends MmapRead, here extends AfterUnlock>(view: objec
 export const vmaRefOf = <L extends VmaRead, F extends Fact, here extends AfterUnlock>(
   view: object
 ): VmaRef<L, F, here> => view as VmaRef<L, F, here>
-
-// INVARIANT: `here` is an mmap hook: the area is not visible yet, mmap_lock is held for writing, F is true of its flags.
-export const vmaNewOf = <F extends Fact, here extends AfterUnlock>(view: object): VmaNew<F, here> =>
-  view as VmaNew<F, here>
 
 // INVARIANT: what a body answers is its Fx: every other answer has a message for its type and does not compile.
 export const ran = <Fx>(answer: unknown): Effect.Effect<Effect.Success<Fx>, Effect.Error<Fx>> =>

@@ -21,7 +21,7 @@ export interface Case {
   readonly refused: Program | undefined
 }
 /** A stretch of lines, and the compiler's errors in it, each with its whole text. */
-export interface Program {
+interface Program {
   readonly code: string
   readonly errors: readonly string[]
 }
