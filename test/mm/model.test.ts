@@ -8,7 +8,7 @@ import { anyProgram, Subject } from "../support/program.ts"
 const PROGRAMS = Number(process.env["PAGEWRIGHT_PROGRAMS"] ?? 500)
 /** A failure prints its seed; PAGEWRIGHT_SEED repeats it. */
 const SEED = process.env["PAGEWRIGHT_SEED"]
-const STEPS = 60
+const STEPS = 80
 const timeout = 60_000 + PROGRAMS * 50
 
 const parameters = (numRuns: number): { numRuns: number; seed?: number } =>

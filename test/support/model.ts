@@ -1,9 +1,11 @@
 /** What memory ought to do, told as plainly as possible: for each process a map from page to protection and contents. */
-import { EACCES, EBADF, EEXIST, EINVAL, ENODEV, ENOMEM, OK } from "../../lib/flags/Errno.ts"
+import { EACCES, EBADF, EBUSY, EEXIST, EFAULT, EINVAL, ENODEV, ENOMEM, OK } from "../../lib/flags/Errno.ts"
 import { FAULT_ACCERR, FAULT_MAPERR, FAULT_OK, FAULT_SIGBUS } from "../../lib/flags/FaultFlags.ts"
 import * as MAP from "../../lib/flags/MapFlags.ts"
 import { WRITE } from "../../lib/flags/ProtFlags.ts"
 import {
+  DEVICE,
+  DEVICE_PAGES,
   FILE_BYTES,
   FILE_RO,
   FILE_WO,
@@ -14,7 +16,8 @@ import {
   type Op,
   PIPE,
   signal,
-  TOP
+  TOP,
+  WINDOW
 } from "./program.ts"
 
 /** Bytes of a page that are not zero, by offset. */
@@ -36,6 +39,8 @@ export interface Cell {
   readonly pgoff: number
   /** The process's own copy, once it wrote to a private page. */
   own: Bytes | undefined
+  /** Which page the driver inserted, where `thing` is its device. */
+  inserted: number | undefined
 }
 
 /** A process. */
@@ -52,6 +57,11 @@ export class Model {
   readonly processes: Process[] = [{ pages: new Map(), brk: HEAP_PAGE * 4096 }]
   readonly memfd: Thing = { pages: new Map(), size: FILE_BYTES }
   readonly file: Thing = { pages: new Map(), size: FILE_BYTES }
+  /** Its pages are the driver's; what a cell shows is what was inserted there. */
+  readonly device: Thing = {
+    pages: new Map(Array.from({ length: DEVICE_PAGES }, (_, i) => [i, new Map<number, number>()])),
+    size: Infinity
+  }
 
   /** What a step ought to answer, in words; and the world moves on. */
   run(op: Op): string {
@@ -78,6 +88,10 @@ export class Model {
         return load(p, op.addr, op.size)
       case "store":
         return store(p, op.addr, op.size, op.value)
+      case "insert":
+        return String(this.insert(p.pages.get(WINDOW + op.page), op.which))
+      case "zap":
+        return String(this.zap(p, WINDOW + op.page, op.pages))
       default:
         return op satisfies never
     }
@@ -106,7 +120,9 @@ export class Model {
         : undefined
       : op.fd === MEMFD
         ? this.memfd
-        : this.file
+        : op.fd === DEVICE
+          ? this.device
+          : this.file
     for (let i = 0; i < pages; i++)
       p.pages.set(start + i, {
         prot: op.prot,
@@ -114,9 +130,29 @@ export class Model {
         mayWrite: !readOnly,
         thing,
         pgoff: (isAnonymous ? 0 : op.off / 4096) + i,
-        own: undefined
+        own: undefined,
+        inserted: undefined
       })
+    if ((op.flags & MAP.POPULATE) !== 0) populate(p, start, pages)
     return start * 4096
+  }
+
+  private insert(cell: Cell | undefined, which: number): number {
+    if (cell?.thing !== this.device) return EFAULT
+    if (cell.own !== undefined || cell.inserted !== undefined) return EBUSY
+    cell.inserted = which
+    return OK
+  }
+
+  private zap(p: Process, start: number, pages: number): number {
+    if (p.pages.get(start)?.thing !== this.device) return EFAULT
+    for (let at = start; at < start + pages; at++) {
+      const cell = p.pages.get(at)
+      if (cell?.thing !== this.device) break
+      cell.inserted = undefined
+      cell.own = undefined
+    }
+    return OK
   }
 
   private truncate(thing: Thing, size: number): string {
@@ -131,6 +167,16 @@ export class Model {
     if (last !== undefined && size % 4096 !== 0)
       for (const offset of last.keys()) if (offset >= size % 4096) last.delete(offset)
     return "ok"
+  }
+}
+
+/** Faults pages in as the kernel does it, up to the first that cannot be: private writable ones become the process's own. */
+function populate(p: Process, start: number, pages: number): void {
+  for (let at = start; at < start + pages; at++) {
+    const cell = p.pages.get(at)!
+    const isWrite = !cell.shared && (cell.prot & WRITE) !== 0
+    if (faultOf(cell, isWrite) !== FAULT_OK) return
+    if (isWrite) bytesToWrite(cell)
   }
 }
 
@@ -176,7 +222,15 @@ function brk(p: Process, addr: number): number {
   if (to > old && mapped(old, to + 1)) return p.brk
   if (to < old && !mapped(to, old)) return p.brk
   for (let at = old; at < to; at++)
-    p.pages.set(at, { prot: 3, shared: false, mayWrite: true, thing: undefined, pgoff: 0, own: undefined })
+    p.pages.set(at, {
+      prot: 3,
+      shared: false,
+      mayWrite: true,
+      thing: undefined,
+      pgoff: 0,
+      own: undefined,
+      inserted: undefined
+    })
   for (let at = to; at < old; at++) p.pages.delete(at)
   p.brk = addr
   return addr
@@ -186,19 +240,20 @@ function brk(p: Process, addr: number): number {
 export function faultOf(cell: Cell | undefined, isWrite: boolean): number {
   if (cell === undefined) return FAULT_MAPERR
   if (isWrite ? (cell.prot & WRITE) === 0 : cell.prot === 0) return FAULT_ACCERR
-  return cell.own === undefined && cell.thing !== undefined && cell.pgoff * 4096 >= cell.thing.size
-    ? FAULT_SIGBUS
-    : FAULT_OK
+  if (cell.own !== undefined || cell.thing === undefined) return FAULT_OK
+  const isThere = cell.thing.size === Infinity ? cell.inserted !== undefined : cell.pgoff * 4096 < cell.thing.size
+  return isThere ? FAULT_OK : FAULT_SIGBUS
 }
 
 /** The bytes that a page shows. */
-export const bytesOf = (cell: Cell): Bytes => cell.own ?? cell.thing?.pages.get(cell.pgoff) ?? new Map<number, number>()
+export const bytesOf = (cell: Cell): Bytes =>
+  cell.own ?? cell.thing?.pages.get(cell.inserted ?? cell.pgoff) ?? new Map<number, number>()
 
 /** The bytes that a write to the page changes: a private page becomes the process's own. */
 function bytesToWrite(cell: Cell): Bytes {
   if (cell.thing === undefined || !cell.shared) return (cell.own ??= new Map(bytesOf(cell)))
   const bytes = bytesOf(cell)
-  cell.thing.pages.set(cell.pgoff, bytes)
+  cell.thing.pages.set(cell.inserted ?? cell.pgoff, bytes)
   return bytes
 }
 

@@ -1,14 +1,20 @@
 /** Random programs: what they do, and how they are run on a real machine. `model.ts` says what ought to come of it. */
 import fc from "fast-check"
+import { EFAULT, OK } from "../../lib/flags/Errno.ts"
 import { FAULT_OK } from "../../lib/flags/FaultFlags.ts"
 import * as MAP from "../../lib/flags/MapFlags.ts"
+import { mmapUnlock, needMmap, tryMmap, WRITE } from "../../lib/mm/area/mmap-lock.ts"
+import { registerOps } from "../../lib/mm/area/ops.ts"
 import type { KernelConfig } from "../../lib/mm/base/config.ts"
-import type { StopName, Verb } from "../../lib/mm/base/stop.ts"
+import { H_MMAP, type StopName, type Verb } from "../../lib/mm/base/stop.ts"
 import type { Kernel } from "../../lib/mm/kernel.ts"
-import { createFile, installFd, openAnonymous, openPath, unlinkPath } from "../../lib/mm/object/file.ts"
+import { createDevice, createFile, installFd, openAnonymous, openPath, unlinkPath } from "../../lib/mm/object/file.ts"
 import { truncateObject } from "../../lib/mm/object/truncate.ts"
+import { vmInsertPage } from "../../lib/mm/page/insert.ts"
 import { switchMm } from "../../lib/mm/page/tlb.ts"
-import { FILE_PIPE, FILE_REGULAR, FILE_SHMEM, FMODE_READ, FMODE_WRITE } from "../../lib/mm/store/files.ts"
+import { zapPageRangeSingle } from "../../lib/mm/page/zap.ts"
+import { FILE_DEVICE, FILE_PIPE, FILE_REGULAR, FILE_SHMEM, FMODE_READ, FMODE_WRITE } from "../../lib/mm/store/files.ts"
+import { F_DRIVER } from "../../lib/mm/store/frames.ts"
 import { BRK, START_BRK } from "../../lib/mm/store/mms.ts"
 import { brk } from "../../lib/mm/sys/brk.ts"
 import { mmap } from "../../lib/mm/sys/mmap.ts"
@@ -19,7 +25,7 @@ import { bootTiny, call, endTask, spawnTask } from "../../lib/proof/testing/call
 
 /** Pages that programs play with: they lie across the border of two page tables. */
 export const WINDOW = 0x10000 - 5
-export const WINDOW_PAGES = 12
+export const WINDOW_PAGES = 10
 /** First page of the heap, inside the window, so that it meets other areas. */
 export const HEAP_PAGE = WINDOW + 3
 /** Searches for room start here, going down. */
@@ -34,6 +40,10 @@ export const FILE_RW = 1
 export const FILE_RO = 2
 export const FILE_WO = 3
 export const PIPE = 4
+/** A device without a fault hook: only what its driver inserts is there. */
+export const DEVICE = 5
+/** Pages that its driver has. */
+export const DEVICE_PAGES = 3
 /** No such descriptor. */
 export const NO_FD = 9
 
@@ -63,6 +73,8 @@ export type Op =
   | { readonly op: "exit"; readonly p: number }
   | { readonly op: "load"; readonly p: number; readonly addr: number; readonly size: 1 | 4 }
   | { readonly op: "store"; readonly p: number; readonly addr: number; readonly size: 1 | 4; readonly value: number }
+  | { readonly op: "insert"; readonly p: number; readonly page: number; readonly which: number }
+  | { readonly op: "zap"; readonly p: number; readonly page: number; readonly pages: number }
   | { readonly op: "truncate"; readonly memfd: boolean; readonly size: number }
 
 const process = fc.nat({ max: MOST_TASKS - 1 })
@@ -78,7 +90,12 @@ const len = fc
   .map(([n, by]) => n * 4096 + by)
 const lenOrNone = fc.oneof({ weight: 19, arbitrary: len }, { weight: 1, arbitrary: fc.constant(0) })
 const prot = fc.oneof({ weight: 3, arbitrary: fc.constant(3) }, { weight: 2, arbitrary: fc.nat({ max: 7 }) })
-const placement = fc.constantFrom(0, MAP.FIXED, MAP.FIXED, MAP.FIXED, MAP.FIXED_NOREPLACE)
+const placement = fc
+  .tuple(
+    fc.constantFrom(0, MAP.FIXED, MAP.FIXED, MAP.FIXED, MAP.FIXED_NOREPLACE),
+    fc.constantFrom(0, 0, 0, 0, 0, 0, 0, MAP.POPULATE)
+  )
+  .map(([place, populate]) => place | populate)
 /** Offsets within a page where programs read and write: its ends, and the places from which a word crosses into the next. */
 export const OFFSETS = [0, 1, 4, 2047, 2048, 4092, 4093, 4094, 4095] as const
 const byteAddr = fc
@@ -103,6 +120,7 @@ const ofFile = fc
     fc.oneof(
       { weight: 8, arbitrary: fc.constantFrom(MEMFD, FILE_RW) },
       { weight: 3, arbitrary: fc.constantFrom(FILE_RO) },
+      { weight: 4, arbitrary: fc.constantFrom(DEVICE) },
       { weight: 1, arbitrary: fc.constantFrom(FILE_WO, PIPE, NO_FD) }
     ),
     fc.nat({ max: 3 })
@@ -154,6 +172,24 @@ export const anyOp: fc.Arbitrary<Op> = fc.oneof(
     })
   ),
   some(
+    10,
+    fc.record({
+      op: fc.constant("insert" as const),
+      p: process,
+      page: fc.nat({ max: WINDOW_PAGES - 1 }),
+      which: fc.nat({ max: DEVICE_PAGES - 1 })
+    })
+  ),
+  some(
+    3,
+    fc.record({
+      op: fc.constant("zap" as const),
+      p: process,
+      page: fc.nat({ max: WINDOW_PAGES - 1 }),
+      pages: fc.integer({ min: 1, max: 3 })
+    })
+  ),
+  some(
     4,
     fc.record({
       op: fc.constant("truncate" as const),
@@ -166,9 +202,18 @@ export const anyOp: fc.Arbitrary<Op> = fc.oneof(
   )
 )
 
-/** A program. */
+/** A program of up to `most` steps; a failing one is cut down to the steps that matter. */
 export const anyProgram = (most: number): fc.Arbitrary<readonly Op[]> =>
   fc.array(anyOp, { minLength: 1, maxLength: most, size: "max" })
+
+function* underMmap(k: Kernel, mm: number, body: () => number): Verb<"NEED_LOCK"> {
+  if (!tryMmap(k, mm, WRITE)) yield needMmap(k, mm, WRITE)
+  try {
+    return body()
+  } finally {
+    mmapUnlock(k, mm, WRITE)
+  }
+}
 
 /** What a load or a store came to: its value, or the signal's code and address. */
 export const signal = (code: number, at: number): string => `signal ${code} at ${at.toString(16)}`
@@ -180,6 +225,8 @@ export class Subject {
   readonly tasks: number[] = []
   readonly memfd: number
   readonly file: number
+  /** Frames of the device's driver. */
+  readonly driverPages: number[] = []
 
   constructor(config: Partial<KernelConfig> = {}) {
     const k = bootTiny({ frames: 128, maxVmas: 256, maxTables: 96, mmapBase: TOP, ...config })
@@ -194,6 +241,13 @@ export class Subject {
     for (const mode of [FMODE_READ | FMODE_WRITE, FMODE_READ, FMODE_WRITE])
       installFd(k, first, openPath(k, "/file", mode))
     installFd(k, first, openAnonymous(k, FILE_PIPE, FMODE_READ, "pipe:[1]"))
+    createDevice(k, "/dev/d", registerOps(k, { name: "d", hooks: 1 << H_MMAP }))
+    installFd(k, first, openPath(k, "/dev/d", FMODE_READ | FMODE_WRITE))
+    for (let i = 0; i < DEVICE_PAGES; i++) {
+      const p = k.frames.allocZeroed()
+      k.frames.setFlag(p, F_DRIVER)
+      this.driverPages.push(p)
+    }
     this.memfd = k.files.obj(memfd)
     this.file = k.paths.get("/file")!.obj
     this.tasks.push(first)
@@ -251,14 +305,52 @@ export class Subject {
         const { code } = this.access(task, op.addr, true, op.size, op.value)
         return code === FAULT_OK ? "ok" : signal(code, k.tlb.faultAddr[0]!)
       }
+      case "insert":
+        return String(this.insert(k.tasks.mm(task), WINDOW + op.page, this.driverPages[op.which]!))
+      case "zap":
+        return String(this.zap(k.tasks.mm(task), WINDOW + op.page, op.pages))
       default:
         return op satisfies never
     }
+  }
+
+  /** The device's area at page `vpn`; 0 if there is none. */
+  private deviceArea(mm: number, vpn: number): number {
+    const v = this.k.maple.lookup(mm, vpn)
+    return v !== 0 && this.k.files.kind(this.k.vmas.file(v)) === FILE_DEVICE ? v : 0
+  }
+
+  /** The driver maps one of its pages, under the mmap lock. */
+  private insert(mm: number, vpn: number, frame: number): number {
+    const { k } = this
+    return this.call(() =>
+      underMmap(k, mm, () => {
+        const v = this.deviceArea(mm, vpn)
+        return v === 0 ? EFAULT : vmInsertPage(k, v, vpn, frame)
+      })
+    )
+  }
+
+  /** The driver takes pages out again, up to the first that is not its own. */
+  private zap(mm: number, vpn: number, pages: number): number {
+    const { k } = this
+    return this.call(() =>
+      underMmap(k, mm, () => {
+        if (this.deviceArea(mm, vpn) === 0) return EFAULT
+        for (let at = vpn; at < vpn + pages; at++) {
+          const v = this.deviceArea(mm, at)
+          if (v === 0) break
+          zapPageRangeSingle(k, v, at, 1)
+        }
+        return OK
+      })
+    )
   }
 
   /** Ends every process and removes every file. */
   end(): void {
     for (const task of this.tasks.splice(0)) endTask(this.k, task)
     unlinkPath(this.k, "/file")
+    for (const p of this.driverPages.splice(0)) this.k.frames.put(p)
   }
 }
