@@ -109,14 +109,20 @@ it("an operation that is not built is skipped while its record shows no effect, 
   )
   expect(total).toMatchObject({ operations: 5, judged: 1, skipped: 1, notJudged: 3, complete: 0, divergences: 0 })
   expect([...stops]).toEqual([["mlock", 1]])
-  expect(puppet.carried).toEqual(["mlock"])
 })
 
-it("a skipped operation whose unseen effect cannot be taken over ends the judgement", () => {
-  const puppet = new Puppet({ mmap: () => afterMmap })
-  puppet.canCarry = false
-  const { total } = judge(puppet, sequence({ op: "ftruncate", a: [10, 0], r: 0 }, mapped))
-  expect(total).toMatchObject({ judged: 0, skipped: 0, notJudged: 2, complete: 0 })
+it.each<[string, object, number]>([
+  ["is skipped where it succeeded", { op: "uffdio_api", a: [3], r: 0 }, 1],
+  ["is skipped where it failed", { op: "close", a: [10], r: -1, e: "EBADF" }, 1],
+  ["ends the judgement where it hides something", { op: "close", a: [10], r: 0 }, 0],
+  [
+    "ends the judgement where it hides something even if it failed",
+    { op: "uffdio_copy", a: [3], r: -1, e: "EEXIST" },
+    0
+  ]
+])("an operation that is not built %s", (_what, op, skipped) => {
+  const { total } = judge(new Puppet({ mmap: () => afterMmap }), sequence(op, mapped))
+  expect(total).toMatchObject({ skipped, judged: skipped, notJudged: 2 - 2 * skipped })
 })
 
 it("what the recorder did not run is skipped", () => {

@@ -18,9 +18,7 @@ const stub = ["400000-401000 r--p 0 exe|rd mr mw me|/subject"]
 export class Puppet implements World {
   private areas = new Map<number, readonly Area[]>([[0, stub.map(areaOf)]])
   private current: Stats = [4, 0, 0, 0, 4]
-  readonly carried: string[] = []
   memory: (process: number, addr: number) => number = () => 0
-  canCarry = true
   broken: readonly string[] = []
 
   constructor(private readonly script: Readonly<Record<string, () => Pose>> = {}) {}
@@ -33,10 +31,6 @@ export class Puppet implements World {
     }
     if (pose.stats !== undefined) this.current = pose.stats
     return pose.result
-  }
-  carry(op: Op): boolean {
-    this.carried.push(op.name)
-    return this.canCarry
   }
   processes(): readonly number[] {
     return [...this.areas.keys()].sort((a, b) => a - b)

@@ -10,6 +10,7 @@ import {
   VM_DONTDUMP,
   VM_EXEC,
   VM_GROWSDOWN,
+  VM_HUGETLB,
   VM_LOCKED,
   VM_MAYEXEC,
   VM_MAYREAD,
@@ -43,12 +44,13 @@ import { canDoMlock, mlockFutureOk } from "../area/account.ts"
 import { getUnmappedArea } from "../area/gap.ts"
 import { mmapUnlock, needMmap, tryMmap, WRITE as WRITE_MODE } from "../area/mmap-lock.ts"
 import { fget, fput } from "../area/object.ts"
+import type { AreaStops } from "../area/vma.ts"
 import { H_MMAP, type Verb } from "../base/stop.ts"
 import { T_MMAP } from "../base/trace.ts"
 import { addrOf, lowBits, offsetInPage, pageOf, pagesUp, type Word, WORD_PAGES } from "../base/units.ts"
-import { Kernel } from "../kernel.ts"
+import type { Kernel } from "../kernel.ts"
 import { F_SEAL_FUTURE_WRITE, F_SEAL_WRITE } from "../object/shmem.ts"
-import { FaultStops } from "../page/fault.ts"
+import type { FaultStops } from "../page/fault.ts"
 import {
   FILE_APPEND,
   FILE_DEVICE,
@@ -106,9 +108,8 @@ export function* mmap(
     const q: Request = { mm, task, start: 0, pages, pgoff: pageOf(off), lo: 0, hi: 0, file, flags: fl }
     let r: number
     try {
-      r = check(k, q, addr, pageOf(len) === 0 && offsetInPage(len) === 0, lowBits(prot))
+      r = yield* doMmap(k, q, addr, pageOf(len) === 0 && offsetInPage(len) === 0, lowBits(prot))
       fl = q.flags
-      if (r >= 0) r = yield* mmapRegion(k, q)
     } finally {
       mmapUnlock(k, mm, WRITE_MODE)
     }
@@ -122,7 +123,18 @@ export function* mmap(
   }
 }
 
-/** do_mmap up to the point where something changes. Fills in the request. */
+/** do_mmap: every check, then the region.
+ * @param addr - as for `mmap`
+ * @param empty - was the length 0 before it was rounded?
+ * @returns OK, and the place in `q.start` | as `mmap`
+ * @locks mmap write
+ */
+export function* doMmap(k: Kernel, q: Request, addr: Word, empty: boolean, prot: number): Verb<AreaStops> {
+  const r = check(k, q, addr, empty, prot)
+  return r < 0 ? r : yield* mmapRegion(k, q)
+}
+
+/** Every check, in Linux's order, up to the point where something changes. Fills in the request. */
 function check(k: Kernel, q: Request, addr: Word, empty: boolean, prot: number): number {
   if (empty) return EINVAL
   if ((q.flags & MAP.FIXED_NOREPLACE) !== 0) q.flags |= MAP.FIXED
@@ -138,6 +150,7 @@ function check(k: Kernel, q: Request, addr: Word, empty: boolean, prot: number):
   if (hugetlb) {
     const bad = hugeAddress(q.flags, hint, aligned, q.pages)
     if (bad < 0) return bad
+    q.lo |= VM_HUGETLB
   }
   const huge = q.file === 0 && (q.flags & MAP.TYPE) !== MAP.SHARED
   const at = getUnmappedArea(k, q.mm, hint, aligned ? 0 : offsetInPage(addr), q.pages, q.flags, huge)

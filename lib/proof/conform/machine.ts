@@ -10,13 +10,19 @@ import { brk } from "../../mm/sys/brk.ts"
 import { addSeals, fallocate, ftruncate, getSeals, pread, preadUser, pwrite, pwriteUser } from "../../mm/sys/file.ts"
 import { mlock, mlockall, munlock, munlockall } from "../../mm/sys/mlock.ts"
 import { PR_GET_MDWE, PR_SET_MDWE, setMdwe, setrlimit } from "../../mm/sys/rlimit.ts"
+import { madvise } from "../../mm/sys/madvise.ts"
+import { mincoreTo } from "../../mm/sys/mincore.ts"
 import { mmap } from "../../mm/sys/mmap.ts"
 import { mprotect, pkeyMprotect } from "../../mm/sys/mprotect.ts"
+import { mremap } from "../../mm/sys/mremap.ts"
+import { mseal } from "../../mm/sys/seal.ts"
+import { msync } from "../../mm/sys/msync.ts"
 import { munmap } from "../../mm/sys/munmap.ts"
+import { processMadvise } from "../../mm/sys/process-madvise.ts"
+import { remapFilePages } from "../../mm/sys/remap-file-pages.ts"
 import { exit, fork, reap } from "../../mm/sys/process.ts"
 import { runNow } from "../../mm/sys/run-now.ts"
 import { userLoad8, userStore8 } from "../../mm/sys/trap.ts"
-import { carry } from "./carry.ts"
 import type { Header, Op, Result } from "./record.ts"
 import { beginRecorded, bootRecorded } from "./recorded-world.ts"
 import { View } from "./view.ts"
@@ -37,6 +43,11 @@ const calls: Readonly<Record<string, Call>> = {
   munmap: (k, task, a) => munmap(k, task, a(0), a(1)),
   mprotect: (k, task, a) => mprotect(k, task, a(0), a(1), a(2)),
   pkey_mprotect: (k, task, a) => pkeyMprotect(k, task, a(0), a(1), a(2), a(3)),
+  mremap: (k, task, a) => mremap(k, task, a(0), a(1), a(2), a(3), a(4)),
+  madvise: (k, task, a) => madvise(k, task, a(0), a(1), a(2)),
+  mseal: (k, task, a) => mseal(k, task, a(0), a(1), a(2)),
+  msync: (k, task, a) => msync(k, task, a(0), a(1), a(2)),
+  remap_file_pages: (k, task, a) => remapFilePages(k, task, a(0), a(1), a(2), a(3), a(4)),
   brk: (k, task, a) => brk(k, task, a(0)),
   mlock: (k, task, a) => mlock(k, task, a(0), a(1)),
   mlock2: (k, task, a) => mlock(k, task, a(0), a(1), a(2)),
@@ -102,15 +113,13 @@ class Machine implements World {
     if (name === "fork") return this.fork(process, Number(arg(0)))
     if (name === "exit") return this.exit(process)
     if (name === "pread64") return this.read(process, arg)
+    if (name === "mincore") return this.mincore(process, arg)
+    if (name === "process_madvise") return this.processMadvise(process, args)
     if (name === "pwrite64") return valueOf(pwrite(this.k, this.taskOf(process), arg(0), bytesOfHex(op.data), arg(1)))
     if (reachesStub.has(name) && this.isOfStub(Number(arg(1)), Number(arg(2)))) return undefined
     const answer = calls[name]?.(this.k, this.taskOf(process), arg)
     if (answer === undefined) return undefined
     return valueOf(typeof answer === "number" ? answer : this.run(() => answer))
-  }
-
-  carry(op: Op): boolean {
-    return carry(this.k, this.taskOf(op.process), op)
   }
 
   processes(): readonly number[] {
@@ -188,6 +197,20 @@ class Machine implements World {
     const into = new Uint8Array(Number(arg(1)))
     const n = pread(this.k, this.taskOf(process), arg(0), into, arg(2))
     return n < 0 ? valueOf(n) : { kind: "value", value: n, also: hexOfBytes(into.subarray(0, n)) }
+  }
+
+  private mincore(process: number, arg: Args): Result {
+    const vector: number[] = []
+    const r = this.run(() => mincoreTo(this.k, this.taskOf(process), arg(0), arg(1), 0, vector))
+    return r < 0 ? valueOf(r) : { kind: "value", value: r, also: vector.join("") }
+  }
+
+  /** The recorder asks on a pidfd of the caller itself: advice, then address and length of each range. */
+  private processMadvise(process: number, args: readonly Word[]): Result {
+    const task = this.taskOf(process)
+    const ranges: [Word, Word][] = []
+    for (let at = 1; at < args.length; at += 2) ranges.push([args[at]!, args[at + 1] ?? 0])
+    return valueOf(this.run(() => processMadvise(this.k, task, task, ranges, args[0] ?? 0, 0)))
   }
 
   private fork(process: number, slot: number): Result {

@@ -2,14 +2,14 @@
  *
  * An operation that is not built is skipped if its record shows no effect. The first one that shows one ends the
  * judgement of its sequence: everything after it, the last sweep included, is not judged, which is not agreement. So does
- * a skipped one that changed something unseen which the world cannot take over, and so does a divergence: from there on
- * we are elsewhere.
+ * one that may have changed something unseen (skip.ts), and so does a divergence: from there on we are elsewhere.
  */
 import { Judge, judgeResult, linesOf, type Difference } from "./judge.ts"
 import { diffOf, pictureOfAreas } from "./picture.ts"
 import { lineOfOp } from "./program.ts"
 import { LineError } from "./reader.ts"
 import { type Dead, type End, FormatError, hasEffect, type Header, type Op, type Recorded } from "./record.ts"
+import { maySkip } from "./skip.ts"
 import { State } from "./state.ts"
 import { judgeSweep } from "./sweep.ts"
 import { type Counts, type Divergence, newCounts, Tally } from "./tally.ts"
@@ -104,7 +104,7 @@ export class Session {
   private perform(run: Sequence, op: Op): Difference | undefined {
     const ours = run.world.perform(op)
     if (ours === undefined) {
-      if (!hasEffect(op) && run.world.carry(op)) {
+      if (!hasEffect(op) && maySkip(op)) {
         run.counts.skipped++
         note(run, op, true)
         return undefined

@@ -1,5 +1,5 @@
 /** Areas of a simulated process as recordings show them. Floor 9. */
-import { PRESENT, SPECIAL, ZERO } from "../../flags/PteFlags.ts"
+import { GUARD, PRESENT, SPECIAL, ZERO } from "../../flags/PteFlags.ts"
 import type { Kernel } from "../../mm/kernel.ts"
 import { nameOf, permsText } from "../../mm/proc/maps.ts"
 import { flagLetters, forEachPage, smapOf } from "../../mm/proc/smaps.ts"
@@ -15,13 +15,9 @@ interface FlagTexts {
   readonly flags: string
 }
 
-const [ANON, ANON_SHARED, FILE, FILE_SHARED, ZEROES] = ["A", "a", "F", "f", "z"].map((c) => c.charCodeAt(0)) as [
-  number,
-  number,
-  number,
-  number,
-  number
-]
+const [ANON, ANON_SHARED, FILE, FILE_SHARED, ZEROES, GUARDED] = ["A", "a", "F", "f", "z", "g"].map((c) =>
+  c.charCodeAt(0)
+) as [number, number, number, number, number, number]
 
 /** Looks at areas; files are named in the order in which they are seen first. */
 export class View {
@@ -85,6 +81,7 @@ export class View {
 
   /** As the recorder reads /proc/PID/pagemap. */
   private codeOf(pfn: number, bits: number): number {
+    if ((bits & GUARD) !== 0) return GUARDED
     if ((bits & PRESENT) === 0) return NONE
     if ((bits & ZERO) !== 0) return ZEROES
     if ((bits & SPECIAL) !== 0) return ANON_SHARED // a raw frame number: neither a file's nor exclusive

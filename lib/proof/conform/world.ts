@@ -34,8 +34,6 @@ export const newSeen = (): Seen => ({
 export interface World {
   /** Performs an operation; undefined where it is not built. */
   readonly perform: (op: Op) => Result | undefined
-  /** Takes over what a skipped operation changed unseen (a file's size, a limit). False where it cannot. */
-  readonly carry: (op: Op) => boolean
   /** Processes that live, in rising order. */
   readonly processes: () => readonly number[]
   readonly firstArea: (process: number) => number

@@ -1,0 +1,182 @@
+/** mmap_region: old areas out, limits, charge; then the new one, by merge or from scratch. Floor 6.
+ * @source mm/vma.c mmap_region, __mmap_region (v6.18)
+ */
+import {
+  VM_ACCOUNT,
+  VM_EXEC,
+  VM_LOCKED,
+  VM_LOCKED_MASK,
+  VM_MAYSHARE,
+  VM_NORESERVE,
+  VM_SHARED,
+  VM_SPECIAL,
+  VM_WRITE,
+  VMH_DROPPABLE
+} from "../../flags/bits.ts"
+import { EACCES, EINTR, ENOMEM, OK } from "../../flags/Errno.ts"
+import * as MAP from "../../flags/MapFlags.ts"
+import { enoughMemory, isAccountable, mayExpandVm, vmStatAccount } from "../area/account.ts"
+import { mergeNewRange, type Range } from "../area/merge.ts"
+import { fget, fput } from "../area/object.ts"
+import { hasHook, needHook } from "../area/ops.ts"
+import { type Gathered, gatherVmas, insertVma, removeVma, unaccountGathered } from "../area/vma.ts"
+import { H_MMAP, KILLABLE, type Verb } from "../base/stop.ts"
+import { type Vpn } from "../base/units.ts"
+import type { Kernel } from "../kernel.ts"
+import { vmOpsOf } from "../object/file.ts"
+import { shmemZeroSetup } from "../object/shmem.ts"
+import { ZAP_UNMAP, zapNow } from "../page/zap.ts"
+import { type File, FILE_DEVICE, FILE_ZERO } from "../store/files.ts"
+import { LOCKED_VM, type Mm } from "../store/mms.ts"
+import { VMA_ATTACHED } from "../store/vmas.ts"
+import { hugeHook } from "./hugetlb.ts"
+import { clearGathered, freeTables } from "./munmap.ts"
+
+/** PR_MDWE_REFUSE_EXEC_GAIN. */
+const MDWE_REFUSE = 1
+
+/** Everything known about a mapping that is about to be made. */
+export interface Request {
+  mm: Mm
+  task: number
+  start: Vpn
+  pages: number
+  pgoff: number
+  lo: number
+  hi: number
+  file: File
+  flags: number
+}
+
+/** mmap_region: from here on the address space changes. */
+export function* mmapRegion(k: Kernel, q: Request): Verb<"NEED_LOCK" | "NEED_HOOK" | "PREEMPT"> {
+  if (k.mms.mdwe(q.mm) & MDWE_REFUSE && (q.lo & (VM_WRITE | VM_EXEC)) === (VM_WRITE | VM_EXEC)) return EACCES
+  const end = q.start + q.pages
+  const gathered = yield* gatherVmas(k, q.mm, q.start, end)
+  if (typeof gathered === "number") return gathered
+  const charged = prepare(k, q, gathered)
+  if (charged < 0) {
+    reattach(k, gathered)
+    return charged
+  }
+  // what was there goes: pages first, then its owners are told
+  unaccountGathered(k, q.mm, gathered)
+  k.committed += gathered.accounted // the charge was made net of it
+  yield* clearGathered(k, q.mm, gathered)
+  for (const v of gathered.vmas) yield* removeVma(k, v)
+  let r = EINTR // unless it gets to the end: a hook may be killed
+  try {
+    r = (q.flags & MAP.HUGETLB) !== 0 ? hugeHook(q.pgoff) : yield* install(k, q)
+    return r
+  } finally {
+    if (r < 0 && (q.lo & VM_ACCOUNT) !== 0) k.committed -= q.pages
+  }
+}
+
+/** Limits and commitment for the difference between old and new. Returns pages charged, or an errno. */
+function prepare(k: Kernel, q: Request, g: Gathered): number {
+  if (!mayExpandVm(k, q.mm, q.lo, q.pages - g.pages)) return ENOMEM
+  if (!isAccountable(q.lo)) {
+    k.committed -= g.accounted
+    return 0
+  }
+  const charge = q.pages - g.accounted
+  if (charge !== 0 && enoughMemory(k, q.mm, charge) !== OK) return ENOMEM
+  q.lo |= VM_ACCOUNT
+  return q.pages
+}
+
+/** Puts gathered areas back where they were: nothing of them has changed. */
+function reattach(k: Kernel, g: Gathered): void {
+  for (const v of g.vmas) {
+    k.maple.insert(k.vmas.mmOf(v), v)
+    k.vmas.setState(v, VMA_ATTACHED)
+  }
+}
+
+/** Merges the new range into its neighbours, or makes an area of its own; tells a driver about the latter only. */
+function* install(k: Kernel, q: Request): Verb<"NEED_LOCK" | "NEED_HOOK" | "PREEMPT"> {
+  const end = q.start + q.pages
+  k.maple.neighbours(q.mm, q.start)
+  const range: Range = {
+    mm: q.mm,
+    prev: k.maple.near[0]!,
+    middle: 0,
+    next: k.maple.near[1]!,
+    start: q.start,
+    end,
+    pgoff: q.pgoff,
+    lo: q.lo,
+    hi: q.hi,
+    file: q.file,
+    anon: 0,
+    copiedFrom: 0,
+    justExpand: false
+  }
+  const sharedZero =
+    q.file === 0 ? (q.lo & VM_SHARED) !== 0 : k.files.kind(q.file) === FILE_ZERO && (q.lo & VM_MAYSHARE) !== 0
+  if (!sharedZero) {
+    const merged = yield* mergeNewRange(k, range)
+    if (merged > 0) {
+      account(k, q, merged)
+      return OK
+    }
+  }
+  return yield* installNew(k, q, sharedZero)
+}
+
+function* installNew(k: Kernel, q: Request, sharedZero: boolean): Verb<"NEED_HOOK"> {
+  const v = k.vmas.alloc(q.mm, q.start, q.start + q.pages)
+  if (v === 0) return ENOMEM
+  if (!k.maple.reserve(1)) {
+    k.vmas.free(v)
+    return ENOMEM
+  }
+  let file = q.file
+  if (sharedZero) {
+    file = shmemZeroSetup(k, q.mm, q.pages, (q.lo & VM_NORESERVE) === 0)
+    if (file === 0) {
+      k.vmas.free(v)
+      return ENOMEM
+    }
+    q.pgoff = q.file === 0 ? 0 : q.pgoff
+  } else fget(k, file)
+  k.vmas.setFlags(v, q.lo, q.hi)
+  k.vmas.setPgoff(v, q.pgoff)
+  k.vmas.setFile(v, file)
+  if (file !== 0 && k.files.kind(file) !== FILE_ZERO) {
+    k.vmas.setOps(v, vmOpsOf(k, file))
+    if (k.files.kind(file) !== FILE_DEVICE) k.vmas.setObj(v, k.files.obj(file))
+  }
+  if (hasHook(k, v, H_MMAP)) {
+    let r = EINTR // what a killed hook leaves behind
+    try {
+      r = yield needHook(k, v, H_MMAP, q.start, KILLABLE)
+    } finally {
+      if (r < 0) undoHook(k, v, file)
+    }
+    if (r < 0) return r
+    q.lo = k.vmas.flags(v)
+  }
+  insertVma(k, v)
+  account(k, q, v)
+  return OK
+}
+
+/** The hook failed: the fresh area was never visible; what it inserted goes, and the tables that only it needed. */
+function undoHook(k: Kernel, v: number, file: File): void {
+  zapNow(k, v, k.vmas.startOf(v), k.vmas.endOf(v), ZAP_UNMAP)
+  freeTables(k, k.vmas.mmOf(v), k.vmas.startOf(v), k.vmas.endOf(v))
+  k.anon.unlinkAll(v)
+  fput(k, file)
+  k.vmas.free(v)
+}
+
+/** __mmap_complete: statistics, and the lock that was asked for. */
+function account(k: Kernel, q: Request, v: number): void {
+  vmStatAccount(k, q.mm, q.lo, q.pages)
+  if ((q.lo & VM_LOCKED) === 0) return
+  if ((k.vmas.flags(v) & VM_SPECIAL) !== 0 || (q.hi & VMH_DROPPABLE) !== 0) {
+    k.vmas.setFlags(v, k.vmas.flags(v) & ~VM_LOCKED_MASK, k.vmas.flagsHi(v)) // it is populated all the same
+  } else k.mms.addStat(q.mm, LOCKED_VM, q.pages)
+}
