@@ -43,6 +43,7 @@ import { ZAP_COWS, zapNow } from "../page/zap.ts"
 import { FMODE_WRITE } from "../store/files.ts"
 import type { Mm } from "../store/mms.ts"
 import type { Vma } from "../store/vmas.ts"
+import { isThere } from "./populate.ts"
 
 /** Advice that changes flags, and so takes the lock for writing. */
 const FLAG_ADVICE: ReadonlySet<number> = new Set([
@@ -282,6 +283,7 @@ function* populate(k: Kernel, mm: Mm, start: Vpn, end: Vpn, write: boolean): Ver
     const lo = k.vmas.flags(v)
     if ((lo & (VM_IO | VM_PFNMAP)) !== 0 || (lo & (write ? VM_WRITE : VM_READ)) === 0) return EINVAL
     for (const to = Math.min(end, k.vmas.endOf(v)); at < to; at++) {
+      if (isThere(k, mm, at, write)) continue
       const code = yield* resolve(k, v, at, access)
       if (code !== FAULT_OK) return code === FAULT_OOM ? ENOMEM : EFAULT
     }

@@ -4,13 +4,14 @@
 import { VM_ACCESS, VM_IO, VM_LOCKONFAULT, VM_PFNMAP, VM_SHARED, VM_WRITE } from "../../flags/bits.ts"
 import { EFAULT, ENOMEM, OK } from "../../flags/Errno.ts"
 import { FAULT_OK, FAULT_OOM, READ as READING, WRITE as WRITING } from "../../flags/FaultFlags.ts"
-import { PRESENT, WRITE } from "../../flags/PteFlags.ts"
+import { DIRTY, PRESENT, SPECIAL, WRITE } from "../../flags/PteFlags.ts"
 import { mmapUnlock, needMmap, READ, tryMmap } from "../area/mmap-lock.ts"
 import type { Verb } from "../base/stop.ts"
 import type { Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { type FaultStops, resolve } from "../page/fault.ts"
-import { bitsAt } from "../page/walk.ts"
+import { bitsAt, follow } from "../page/walk.ts"
+import { F_DIRTY } from "../store/frames.ts"
 import type { Mm } from "../store/mms.ts"
 
 /** Faults in pages `[start, end)` as far as they are mapped: private writable ones by a write, the others by a read.
@@ -47,12 +48,22 @@ export function* populateVma(k: Kernel, v: number, from: Vpn, to: Vpn): Verb<"NE
   if ((lo & VM_LOCKONFAULT) !== 0) return OK
   const write = (lo & (VM_WRITE | VM_SHARED)) === VM_WRITE
   if ((lo & (VM_IO | VM_PFNMAP)) !== 0 || (lo & VM_ACCESS) === 0) return EFAULT
-  const pgd = k.vmas.mmOf(v)
+  const mm = k.vmas.mmOf(v)
   for (let p: number = from; p < to; p++) {
-    const bits = bitsAt(k, pgd, p)
-    if ((bits & PRESENT) !== 0 && (!write || (bits & WRITE) !== 0)) continue
+    if (isThere(k, mm, p, write)) continue
     const code = yield* resolve(k, v, p, write ? WRITING : READING)
     if (code !== FAULT_OK) return code === FAULT_OOM ? ENOMEM : EFAULT
   }
   return OK
+}
+
+/** Is page `vpn` there for a read or a write? One that is to be written is dirty from now on, though its entry is not.
+ * @locks mmap read or write
+ * @source mm/gup.c follow_page_pte, FOLL_TOUCH (v6.18)
+ */
+export function isThere(k: Kernel, mm: Mm, vpn: Vpn, write: boolean): boolean {
+  const bits = bitsAt(k, mm, vpn)
+  if ((bits & PRESENT) === 0 || (write && (bits & WRITE) === 0)) return false
+  if (write && (bits & (DIRTY | SPECIAL)) === 0) k.frames.setFlag(follow(k, mm, vpn), F_DIRTY)
+  return true
 }

@@ -32,6 +32,7 @@ import { boot } from "../../mm/sys/boot.ts"
 import { placeArea } from "../../mm/sys/exec.ts"
 import { spawn } from "../../mm/sys/process.ts"
 import { runNow } from "../../mm/sys/run-now.ts"
+import { userLoad8, userStore8 } from "../../mm/sys/trap.ts"
 import { type Area, FormatError, type Header } from "./record.ts"
 
 /** The recorder's process in a kernel. */
@@ -142,11 +143,19 @@ const kinds: Readonly<Record<string, number>> = {
   "[vvar_vclock]": KIND_VVAR_VCLOCK
 }
 
+/** The recorder wrote its data before it began: four pages of the bytes C0, C1, C2, C3, then what nobody knows. */
+const DATA = 3 * 4096
+const DATA_PAGES = 4
+const FIRST_BYTE = 0xc0
+
 /** The recorder's own areas, and where the kernel thinks its segments are. */
 function placeStub(k: Kernel, task: tasks.Task, { areas, brk }: Header, labels: Map<string, string>): void {
   const mm = k.tasks.mm(task)
   const exe = openAnonymous(k, FILE_REGULAR, FMODE_READ, "/subject", 8 * 4096)
   if (exe === 0) vmBugOn("no row for the recorder's program")
+  const data = new Uint8Array(DATA_PAGES * 4096)
+  for (let page = 0; page < DATA_PAGES; page++) data.fill(FIRST_BYTE + page, page * 4096, (page + 1) * 4096)
+  writeObject(k, k.files.obj(exe), DATA, data)
   labels.set(k.files.ids[k.files.obj(exe)]!, "exe")
   k.mms.setStat(mm, START_BRK, brk)
   k.mms.setStat(mm, BRK, brk)
@@ -172,6 +181,18 @@ function placeStub(k: Kernel, task: tasks.Task, { areas, brk }: Header, labels: 
     }
   }
   k.files.addFileRefs(exe, -1) // its areas hold it
+  for (const area of areas) {
+    if (area.name === "[stack]") touch(k, mm, addrOf(area.end) - 4096)
+    if (area.perms === "rw-p" && area.file === "exe") {
+      for (let at = addrOf(area.start); at < addrOf(area.end); at += 4096) touch(k, mm, at)
+    }
+  }
+}
+
+/** Writes to a page what it holds already. */
+function touch(k: Kernel, mm: number, addr: number): void {
+  const byte = userLoad8(k, mm, addr)
+  if (byte < 0 || userStore8(k, mm, addr, byte) < 0) vmBugOn(`the recorder cannot write its own ${addr.toString(16)}`)
 }
 
 const pgoffOf = (area: Area): number | undefined => (area.file === "exe" ? area.offset : undefined)
