@@ -1,6 +1,7 @@
 /** Random programs against a plain model. All of them: PAGEWRIGHT_PROGRAMS=10000 npm run test:unit -- test/mm/model */
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
+import * as MAP from "../../lib/flags/MapFlags.ts"
 import type { KernelConfig } from "../../lib/mm/base/config.ts"
 import { holdsProgram } from "../support/compare.ts"
 import { anyProgram, Subject } from "../support/program.ts"
@@ -52,4 +53,22 @@ describe("random programs", () => {
       )
       expect(refused, "something did run out").toBeGreaterThan(0)
     })
+
+  it(
+    `change nothing they should not, and leak nothing, whichever allocation fails (${each * 4} programs)`,
+    { timeout },
+    () => {
+      let refused = 0
+      fc.assert(
+        fc.property(anyProgram(STEPS), fc.integer({ min: 1, max: 1_000_000 }), (program, seed) => {
+          // what a failed population left out cannot be told from outside
+          const unpopulated = program.map((op) => (op.op === "mmap" ? { ...op, flags: op.flags & ~MAP.POPULATE } : op))
+          const failing = (step: number): number => (seed * (step + 7)) % 11
+          refused += holdsProgram(() => new Subject(), unpopulated, { isTight: true, failing })
+        }),
+        parameters(each * 4)
+      )
+      expect(refused, "something did fail").toBeGreaterThan(0)
+    }
+  )
 })

@@ -82,6 +82,8 @@ function ranOut(op: Op, outcome: string, brk: number): boolean {
 export interface Rules {
   /** May memory and tables run out? Then a step may fail for that reason alone, and does no more than Linux lets it. */
   readonly isTight?: boolean
+  /** Which allocation of step `step` is to fail; 0 none. Goes with `isTight`. */
+  readonly failing?: (step: number) => number
   /** Called after each step. */
   readonly after?: (s: Subject) => void
 }
@@ -97,7 +99,9 @@ export function holdsProgram(boot: () => Subject, program: readonly Op[], rules:
   program.forEach((op, step) => {
     try {
       const brk = op.op === "brk" ? model.processes[op.p % model.processes.length]!.brk : 0
+      s.k.fail.arm(rules.failing?.(step) ?? 0)
       const outcome = s.run(op)
+      s.k.fail.arm(0)
       if (isTight && ranOut(op, outcome, brk)) {
         refused++
         catchUp(s, model)
