@@ -6,9 +6,10 @@
 import { Effect, type Option } from "effect"
 import { holdVma, letVmaGo, vmaStartReadUnlocked as startReadUnlocked } from "../mm/area/lookup.ts"
 import { mmapUnlock, needMmap, tryMmap } from "../mm/area/mmap-lock.ts"
-import { lockVmaUnderRcu, vmaEndRead } from "../mm/area/vma-lock.ts"
-import { READ, WRITE } from "../mm/base/stop.ts"
+import { lockVmaNow, lockVmaUnderRcu, vmaEndRead } from "../mm/area/vma-lock.ts"
+import { READ, type Verb, WRITE } from "../mm/base/stop.ts"
 import { pageOf as vpnOf } from "../mm/base/units.ts"
+import type { Kernel } from "../mm/kernel.ts"
 import { type Fail, fail } from "./Fail.ts"
 import { MappingObject, MmUser } from "./handles.ts"
 import type { MmapRead, MmapWrite, VmaRead } from "./level.ts"
@@ -17,7 +18,7 @@ import type { Mapping, Mm, MmWithUser, MmWithUserAsync } from "./mm-handle.ts"
 import type { Mmap } from "./mmap-handle.ts"
 import { inner, mmapOf, mmWithUserAsyncOf, mmWithUserOf, numberOf, ran, vmaRefOf } from "./raw.ts"
 import type { AfterUnlock, AnyEffect, Body, Held, Release, Stay } from "./region.ts"
-import { assertNotHeld, atomically, insideNow, neverRefused, type Opening, section } from "./section.ts"
+import { assertNotHeld, atomically, insideNow, neverRefused, type Opening, section, WAITS } from "./section.ts"
 import type { UserAddr } from "./unit.ts"
 import { withUsers } from "./user.ts"
 import { View } from "./view.ts"
@@ -130,10 +131,8 @@ export const mmapReadTry = <m extends AfterUnlock, Fx extends AnyEffect>(
       return {
         world,
         outer,
-        *take() {
-          if (world.k.runs.preempt) yield world.k.runs.point()
-          return tryMmap(world.k, row, READ) ? 1 : 0
-        },
+        now: () => (tryMmap(world.k, row, READ) ? 1 : 0),
+        take: () => tryTakeMmap(world.k, row),
         leave: () => mmapUnlock(world.k, row, READ)
       }
     },
@@ -158,6 +157,7 @@ export const tryVmaRead = <m extends AfterUnlock, Fx extends AnyEffect>(
       return {
         world,
         outer,
+        now: () => lockVmaNow(k, row, vpnOf(numberOf(at))),
         take: () => lockVmaUnderRcu(k, row, vpnOf(numberOf(at))),
         leave: (vma) => vmaEndRead(k, vma)
       }
@@ -184,6 +184,7 @@ export const vmaStartReadUnlocked = <m extends AfterUnlock, Fx extends AnyEffect
       return {
         world,
         outer,
+        now: () => lockVmaNow(k, row, vpnOf(numberOf(at))) || WAITS,
         take: () => startReadUnlocked(k, row, vpnOf(numberOf(at))),
         leave: (vma) => vmaEndRead(k, vma)
       }
@@ -211,6 +212,7 @@ export const withVma = <m extends AfterUnlock, Fx extends AnyEffect>(
       return {
         world,
         outer,
+        now: () => lockVmaNow(k, row, vpnOf(numberOf(at))) || WAITS,
         take: () => holdVma(k, row, vpnOf(numberOf(at))),
         leave: (vma) => letVmaGo(k, row, vma)
       }
@@ -287,16 +289,24 @@ const underMmap = (mm: object, mode: number, body: Lend): Effect.Effect<unknown,
       return {
         world,
         outer,
-        *take() {
-          if (!tryMmap(k, row, mode)) yield needMmap(k, row, mode)
-          return 1
-        },
+        now: () => (tryMmap(k, row, mode) ? 1 : WAITS),
+        take: () => takeMmap(k, row, mode),
         leave: () => mmapUnlock(k, row, mode)
       }
     },
     (guard) => ran(body(mmapOf(new MmapView(guard, inner(mm, MmUser).row)))),
     neverRefused
   )
+
+function* takeMmap(k: Kernel, row: number, mode: number): Verb<"NEED_LOCK"> {
+  if (!tryMmap(k, row, mode)) yield needMmap(k, row, mode)
+  return 1
+}
+
+function* tryTakeMmap(k: Kernel, row: number): Verb<"PREEMPT"> {
+  if (k.runs.preempt) yield k.runs.point()
+  return tryMmap(k, row, READ) ? 1 : 0
+}
 
 /** The address space behind a handle, while its users are known to be there; and the section around. */
 function userOf(mm: object): {

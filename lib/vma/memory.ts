@@ -1,8 +1,13 @@
 /** Loads and stores of a process, 8 to 64 bits and byte ranges. Little endian. Floor 8, internal; `Task` has them. */
-import type { Effect } from "effect"
+import { Effect } from "effect"
+import { FAULT_OK } from "../flags/FaultFlags.ts"
+import type { Word } from "../mm/base/units.ts"
+import { switchMm } from "../mm/page/tlb.ts"
+import type { Tlb } from "../mm/store/tlb.ts"
+import { checkUserAddr, userAddr } from "../mm/sys/trap.ts"
 import { access } from "./access.ts"
 import type { Takes } from "./Lockdep.ts"
-import { onProcess, type Task } from "./process.ts"
+import { onProcess, type Process, type Task } from "./process.ts"
 import { type Register, wordOf } from "./register.ts"
 import type { Signal } from "./signal.ts"
 
@@ -10,63 +15,108 @@ export type { Sigbus, Sigkill, Signal, Sigsegv } from "./signal.ts"
 
 type Access<A> = Effect.Effect<A, Signal, Task | Takes<"mmap_lock">>
 
-const loaded = <A>(at: Register, size: number, value: (view: DataView) => A): Access<A> =>
+/** Any access: `now`, where it has all it needs, or nothing was changed; else piece by piece, waiting where it must. */
+const accessed = <A>(
+  at: Register,
+  now: ((tlb: Tlb, at: number) => A) | undefined,
+  slow: (p: Process, at: Word) => Effect.Effect<A, Signal>
+): Access<A> =>
   onProcess((p) => {
+    const word = wordOf(at)
+    if (now === undefined || typeof word !== "number" || checkUserAddr(word) !== FAULT_OK) return slow(p, word)
+    const { k } = p.world
+    const mm = k.tasks.mm(p.pid)
+    if (k.activeMm !== mm) switchMm(k, mm)
+    k.runs.current = 0 // the fault that a miss may run is nobody's hook
+    const answer = now(k.tlb, userAddr(word))
+    return k.tlb.takeFault() === FAULT_OK ? Effect.succeed(answer) : slow(p, word)
+  })
+
+const loaded =
+  <A>(size: number, value: (view: DataView) => A) =>
+  (p: Process, at: Word): Effect.Effect<A, Signal> => {
     const buffer = new Uint8Array(size)
     return access(
       p,
-      wordOf(at),
+      at,
       size,
       false,
       (bytes, from, offset, n) => buffer.set(bytes.subarray(from, from + n), offset),
       () => value(new DataView(buffer.buffer))
     )
-  })
+  }
 
-const stored = (at: Register, size: number, fill: (view: DataView) => void): Access<void> =>
-  onProcess((p) => {
+const stored =
+  (size: number, fill: (view: DataView) => void) =>
+  (p: Process, at: Word): Effect.Effect<void, Signal> => {
     const buffer = new Uint8Array(size)
     fill(new DataView(buffer.buffer))
     return access(
       p,
-      wordOf(at),
+      at,
       size,
       true,
       (bytes, to, offset, n) => bytes.set(buffer.subarray(offset, offset + n), to),
       () => {}
     )
-  })
+  }
+
+const slow8 = loaded(1, (view) => view.getUint8(0))
+const slow16 = loaded(2, (view) => view.getUint16(0, true))
+const slow32 = loaded(4, (view) => view.getUint32(0, true))
+const slow64 = loaded(8, (view) => view.getBigUint64(0, true))
+const now8 = (tlb: Tlb, at: number): number => tlb.load8(at)
+const now32 = (tlb: Tlb, at: number): number => tlb.load32(at) >>> 0
 
 /** Loads a byte. @returns 0..255 | a signal */
-export const load8 = (at: Register): Access<number> => loaded(at, 1, (view) => view.getUint8(0))
+export const load8 = (at: Register): Access<number> => accessed(at, now8, slow8)
 /** Loads 16 bits. @returns 0..65535 | a signal */
-export const load16 = (at: Register): Access<number> => loaded(at, 2, (view) => view.getUint16(0, true))
+export const load16 = (at: Register): Access<number> => accessed(at, undefined, slow16)
 /** Loads 32 bits. @returns 0..2^32-1 | a signal */
-export const load32 = (at: Register): Access<number> => loaded(at, 4, (view) => view.getUint32(0, true))
+export const load32 = (at: Register): Access<number> => accessed(at, now32, slow32)
 /** Loads 64 bits. @returns 0..2^64-1 | a signal */
-export const load64 = (at: Register): Access<bigint> => loaded(at, 8, (view) => view.getBigUint64(0, true))
+export const load64 = (at: Register): Access<bigint> => accessed(at, undefined, slow64)
 
 /** Stores the low 8 bits of `value`. */
-export const store8 = (at: Register, value: number): Access<void> => stored(at, 1, (view) => view.setUint8(0, value))
+export const store8 = (at: Register, value: number): Access<void> =>
+  accessed(
+    at,
+    (tlb, address) => void tlb.store8(address, value),
+    stored(1, (view) => view.setUint8(0, value))
+  )
 /** Stores the low 16 bits of `value`. */
 export const store16 = (at: Register, value: number): Access<void> =>
-  stored(at, 2, (view) => view.setUint16(0, value, true))
+  accessed(
+    at,
+    undefined,
+    stored(2, (view) => view.setUint16(0, value, true))
+  )
 /** Stores the low 32 bits of `value`. */
 export const store32 = (at: Register, value: number): Access<void> =>
-  stored(at, 4, (view) => view.setUint32(0, value, true))
+  accessed(
+    at,
+    (tlb, address) => void tlb.store32(address, value),
+    stored(4, (view) => view.setUint32(0, value, true))
+  )
 /** Stores the low 64 bits of `value`. */
 export const store64 = (at: Register, value: bigint): Access<void> =>
-  stored(at, 8, (view) => view.setBigUint64(0, value, true))
+  accessed(
+    at,
+    undefined,
+    stored(8, (view) => view.setBigUint64(0, value, true))
+  )
 
 /** Loads `length` bytes.
  * @returns a copy | a signal, and nothing was loaded
  */
 export const loadBytes = (at: Register, length: number): Access<Uint8Array> =>
-  loaded(at, length, (view) => new Uint8Array(view.buffer))
+  accessed(at, undefined, (p, address) => loaded(length, (view) => new Uint8Array(view.buffer))(p, address))
 
 /** Stores `bytes`.
  * @returns a signal
  * @partial pages before the one that gave the signal are written
  */
 export const storeBytes = (at: Register, bytes: Uint8Array): Access<void> =>
-  stored(at, bytes.length, (view) => new Uint8Array(view.buffer).set(bytes))
+  accessed(at, undefined, (p, address) =>
+    stored(bytes.length, (view) => new Uint8Array(view.buffer).set(bytes))(p, address)
+  )

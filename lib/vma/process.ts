@@ -29,7 +29,14 @@ export class Process implements TaskShape {
 
 /** The process of the current context. */
 export const onProcess = <A, E, R>(f: (p: Process) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Task> =>
-  Effect.flatMap(Task, (task) => {
-    if (task instanceof Process) return task.ended ? vmBugOn(`process ${task.pid} (${task.name}) has ended`) : f(task)
-    throw new TypeError("a Task that this library did not make")
+  Effect.withFiber((fiber) => {
+    const task = Context.getOrUndefined(fiber.context, Task)
+    if (!(task instanceof Process)) return notMade(task, f)
+    return task.ended ? vmBugOn(`process ${task.pid} (${task.name}) has ended`) : f(task)
   })
+
+/** No Task at all: Effect says which service is missing. Another's: so do we. */
+const notMade = <A, E, R>(task: unknown, f: (p: Process) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Task> =>
+  task === undefined
+    ? Effect.flatMap(Task, () => onProcess(f))
+    : Effect.die(new TypeError("a Task that this library did not make"))
