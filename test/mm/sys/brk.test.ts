@@ -42,7 +42,7 @@ describe("brk", () => {
     for (const addr of [0, -1, NaN, Infinity, 2 ** 47, 2 ** 63, 2n ** 64n - 1n, (HERE - 1) * 4096])
       expect(
         call(p.k, () => brk(p.k, p.task, addr)),
-        String(addr)
+        `to ${addr}`
       ).toBe((HERE + 2) * 4096)
     expect(p.draw()).toBe("aa")
   })

@@ -22,8 +22,8 @@ describe("munmap", () => {
       ["....", 1, 2, "...."]
     ] as const) {
       const p = new Line().map(picture)
-      expect(p.munmap(at, pages), picture).toBe(OK)
-      expect(p.draw(4), picture).toBe(left)
+      expect(p.munmap(at, pages), `of ${picture}`).toBe(OK)
+      expect(p.draw(4), `of ${picture}`).toBe(left)
     }
   })
 
