@@ -1,6 +1,6 @@
 /** Lock levels: a lattice of interfaces. A stronger level *is* every weaker one. Floor 8, internal.
  *
- *     VmaRead <- MmapRead <- MmapWrite <- VmaWrite
+ * `VmaRead`, `MmapRead`, `MmapWrite`, `VmaWrite`, from weak to strong.
  *
  * The keys are unique symbols whose names are the message: "Property '[mmapWriteLocked]' is missing".
  * @source include/linux/mmap_lock.h, Documentation/mm/process_addrs.rst (v6.18)
