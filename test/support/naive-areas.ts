@@ -4,7 +4,7 @@
  */
 
 /** What counts for a merge, of one page. */
-export interface PageAttributes {
+interface PageAttributes {
   /** Access and all flags that count; any text. */
   readonly flags: string
   /** Flags without access: what must agree before two areas may share an anon_vma. */
@@ -30,7 +30,7 @@ function fits(left: PageAttributes, right: PageAttributes): boolean {
 }
 
 /** Joins what may be one, from the left: bounds of areas `[start, end)`. Pages of one area share its anon_vma from then on. */
-export function joined(line: Line): [start: number, end: number][] {
+function joined(line: Line): [start: number, end: number][] {
   const areas: [number, number][] = []
   for (let at = 0; at < line.length; at++) {
     const page = line[at]

@@ -36,7 +36,7 @@ export const MOST_TASKS = 3
 
 /** Descriptors that every process has. */
 export const MEMFD = 0
-export const FILE_RW = 1
+const FILE_RW = 1
 export const FILE_RO = 2
 export const FILE_WO = 3
 export const PIPE = 4
@@ -135,7 +135,7 @@ const some = (weight: number, arbitrary: fc.Arbitrary<Op>): { weight: number; ar
 })
 
 /** One step. */
-export const anyOp: fc.Arbitrary<Op> = fc.oneof(
+const anyOp: fc.Arbitrary<Op> = fc.oneof(
   some(16, anonymous),
   some(16, ofFile),
   some(10, fc.record({ op: fc.constant("munmap" as const), p: process, addr, len: lenOrNone })),

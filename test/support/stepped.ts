@@ -76,6 +76,6 @@ export class SteppedSubject extends Subject {
 }
 
 /** Would the processor take the entry as it is? */
-export const isGood = (bits: number, write: boolean): boolean =>
+const isGood = (bits: number, write: boolean): boolean =>
   (bits & (PRESENT | PROTNONE | SPECIAL)) === PRESENT &&
   (!write || (bits & (PTE_WRITE | DIRTY)) === (PTE_WRITE | DIRTY))

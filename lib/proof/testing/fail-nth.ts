@@ -69,7 +69,7 @@ export function failEach<S>(replay: Replay<S>): number {
 const broken = (nth: number, what: string): KernelBug => new KernelBug(`with allocation ${nth} failed: ${what}`)
 
 /** Lines of either text that the other has not. */
-export function difference(before: string, after: string): string {
+function difference(before: string, after: string): string {
   const a = before.split("\n")
   const b = after.split("\n")
   return [
