@@ -70,14 +70,19 @@ export const layer = (options: Options = {}): Layer.Layer<Kernel> =>
 
 /** A check of a scenario that did not hold. */
 export interface CheckFailed {
+  /** `pagewright run` ends with exit code 1 for it. */
   readonly _tag: "CheckFailed"
+  /** What did not hold. */
   readonly message: string
 }
 
 /** A program that needs nothing more: what `pagewright run` runs when it is a module's default export. */
 export interface Scenario {
+  /** Tells it from other exports. */
   readonly _tag: "Scenario"
+  /** For messages. */
   readonly name: string
+  /** Boots, tells its story through Effect's Console, checks. */
   readonly run: Effect.Effect<void, CheckFailed>
 }
 

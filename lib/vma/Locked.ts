@@ -88,6 +88,7 @@ export function mmapRead<m extends AfterUnlock, Fx extends AnyEffect>(
   mm: MmWithUser<m>,
   body: <here extends AfterUnlock>(mmap: Mmap<MmapRead, here>) => UnderMmap<Fx, here>
 ): Effect.Effect<A<Fx>, E<Fx>, Release<Q<Fx>> | Held<m> | Takes<"mmap_lock">>
+/** The same, data-last: `pipe(mm, Locked.mmapRead((mmap) => ...))`. */
 export function mmapRead<Fx extends AnyEffect>(
   body: <here extends AfterUnlock>(mmap: Mmap<MmapRead, here>) => UnderMmap<Fx, here>
 ): <m extends AfterUnlock>(
@@ -106,6 +107,7 @@ export function mmapWrite<m extends AfterUnlock, Fx extends AnyEffect>(
   mm: MmWithUser<m>,
   body: <here extends AfterUnlock>(mmap: Mmap<MmapWrite, here>) => UnderMmap<Fx, here>
 ): Effect.Effect<A<Fx>, E<Fx>, Release<Q<Fx>> | Held<m> | Takes<"mmap_lock">>
+/** The same, data-last: `pipe(mm, Locked.mmapWrite((mmap) => ...))`. */
 export function mmapWrite<Fx extends AnyEffect>(
   body: <here extends AfterUnlock>(mmap: Mmap<MmapWrite, here>) => UnderMmap<Fx, here>
 ): <m extends AfterUnlock>(

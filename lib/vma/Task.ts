@@ -127,7 +127,9 @@ export const kill = <A, E>(child: Child<A, E>): Effect.Effect<void> => Fiber.int
 
 /** What `exit` fails with: nothing more may be asked of the process. */
 export interface Exited {
+  /** For `Effect.catchTag`. */
   readonly _tag: "Exited"
+  /** 0..255. */
   readonly status: number
 }
 

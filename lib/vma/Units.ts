@@ -59,6 +59,7 @@ export const pageFloor = (address: UserAddr): PageAligned<UserAddr> => unitOf(ra
  * @source rust/kernel/page.rs page_align (v6.18)
  */
 export function pageAlign(address: UserAddr): Option.Option<PageAligned<UserAddr>>
+/** Rounds a length up to whole pages. @returns none if that leaves the 64-bit range */
 export function pageAlign(length: ByteLength): Option.Option<PageAligned<ByteLength>>
 export function pageAlign(unit: UserAddr | ByteLength): Option.Option<PageAligned<UserAddr> & PageAligned<ByteLength>> {
   const up = Math.ceil(raw(unit) / PAGE_SIZE) * PAGE_SIZE
@@ -67,6 +68,7 @@ export function pageAlign(unit: UserAddr | ByteLength): Option.Option<PageAligne
 
 /** The address `by` bytes above `address`. Throws RangeError beyond the 64-bit range. */
 export function offset(address: PageAligned<UserAddr>, by: PageAligned<ByteLength>): PageAligned<UserAddr>
+/** The same where alignment is not known. */
 export function offset(address: UserAddr, by: ByteLength): UserAddr
 export function offset(address: UserAddr, by: ByteLength): PageAligned<UserAddr> {
   return checked("address", raw(address) + raw(by), WORD)
@@ -74,6 +76,7 @@ export function offset(address: UserAddr, by: ByteLength): PageAligned<UserAddr>
 
 /** The bytes from `low` up to `high`. Throws RangeError if `high` is the lower one. */
 export function between(low: PageAligned<UserAddr>, high: PageAligned<UserAddr>): PageAligned<ByteLength>
+/** The same where alignment is not known. */
 export function between(low: UserAddr, high: UserAddr): ByteLength
 export function between(low: UserAddr, high: UserAddr): PageAligned<ByteLength> {
   return checked("length", raw(high) - raw(low), WORD)

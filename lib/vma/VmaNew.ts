@@ -68,7 +68,9 @@ export interface VmaNew<in F extends Fact, in out here extends AfterUnlock>
   extends VmaRef<VmaWrite, F, here>, Editable<F, here, never> {
   readonly [mustNotOutliveItsLock]: (_: here) => here
   readonly [knownFlags]: Knows<F>
+  /** Narrows to a VMA that has `flag`. The other branch learns nothing: use `lacks`, or `VmaNew.is` for both. */
   has<K extends Flag>(flag: K): this is VmaNew<F | K, here>
+  /** Narrows to a VMA that lacks `flag`. */
   lacks<K extends Flag>(flag: K): this is VmaNew<F | `!${K}`, here>
   /** May it be read now? @source rust/kernel/mm/virt.rs VmaNew::readable (v6.18) */
   readable(): this is VmaNew<F | "VM_READ", here>

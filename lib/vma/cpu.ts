@@ -8,7 +8,9 @@ import { type Signal, signalOf } from "./signal.ts"
 
 /** What an access that must wait leaves in `fault`: do it once as an effect, `Task.load8` for instance, and go on. */
 export interface WouldWait {
+  /** Tells it from a signal. */
   readonly _tag: "WOULD_WAIT"
+  /** Byte address of the access. */
   readonly address: number
 }
 

@@ -7,6 +7,7 @@ import type { World } from "./world.ts"
 export interface TaskShape {
   /** Process id. */
   readonly pid: number
+  /** As `Task.run` or `Task.fork` gave it. */
   readonly name: string
 }
 

@@ -3,22 +3,29 @@ import { FAULT_ACCERR, FAULT_GP, FAULT_MAPERR, FAULT_SIGBUS } from "../flags/Fau
 
 /** The address is not mapped (MAPERR), or not for this access (ACCERR), or is no address at all (KERNEL). */
 export interface Sigsegv {
+  /** For `Effect.catchTag`. */
   readonly _tag: "SIGSEGV"
+  /** Why, as siginfo's `si_code` says. */
   readonly code: "MAPERR" | "ACCERR" | "KERNEL"
   /** Byte address of the access; 0 for KERNEL, as Linux reports it. */
   readonly address: number
 }
 /** The object behind the mapping has no such page, or its driver failed. */
 export interface Sigbus {
+  /** For `Effect.catchTag`. */
   readonly _tag: "SIGBUS"
+  /** Why, as siginfo's `si_code` says. */
   readonly code: "ADRERR"
   /** Byte address of the access. */
   readonly address: number
 }
 /** Memory ran out while the access was served. */
 export interface Sigkill {
+  /** For `Effect.catchTag`. */
   readonly _tag: "SIGKILL"
+  /** Why. */
   readonly code: "OOM"
+  /** Byte address of the access. */
   readonly address: number
 }
 /** How an access to memory fails. */

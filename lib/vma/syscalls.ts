@@ -153,6 +153,7 @@ declare const mmapError: unique symbol
 /** An open file. `E` is what mapping it may fail with, besides the errnos of mmap(2). */
 export interface Fd<out E> {
   readonly [mmapError]?: E
+  /** The descriptor. */
   readonly number: number
 }
 
@@ -167,6 +168,9 @@ export function open<S, OpenError, MmapError, R>(
   device: Device<S, OpenError, MmapError, R>,
   mode: OpenMode
 ): Effect.Effect<Fd<MmapError>, OpenError | Fail<"ENOENT" | "ENFILE" | "EMFILE">, Task>
+/** open(2) of a path: of a file, or of a device whose errors are not known then.
+ * @returns descriptor | ENOENT | ENFILE, EMFILE too many files | what the driver's `open` fails with
+ */
 export function open(path: string, mode: OpenMode): Effect.Effect<Fd<Fail<ErrnoName>>, Fail<ErrnoName>, Task>
 export function open(what: object | string, mode: OpenMode): Effect.Effect<Fd<unknown>, unknown, Task> {
   return onProcess((p) => {
