@@ -278,6 +278,43 @@ describe("binder", () => {
       { ...small, sysctl: { mmapMinAddr: 0 } }
     ))
 
+  it("whichever allocation fails, nothing half-made is left and the rest goes on", async () => {
+    const { inner } = await import("../../lib/vma/raw.ts")
+    const { World } = await import("../../lib/vma/world.ts")
+    /** The scenario with its n-th allocation failing; says whether it got that far. */
+    const failing = (n: number) =>
+      onKernel(
+        Effect.gen(function* () {
+          const { k } = inner(yield* Kernel.Kernel, World)
+          k.fail.arm(n)
+          const { device, shrink } = makeBinder()
+          yield* Effect.ignore(Device.register("/dev/binder", device))
+          const life = Effect.gen(function* () {
+            const fd = yield* Task.open(device, "rw")
+            const base = yield* Task.mmap({ ...shared, fd })
+            yield* Task.ioctl(fd, RECEIVE)
+            for (const message of [1, 2, 3]) {
+              yield* send(fd, message)
+              yield* checkTables
+            }
+            yield* Effect.ignore(Task.load64(base))
+            yield* Effect.ignore(Task.ioctl(fd, DONE, 0))
+            yield* shrink(8)
+            const child = yield* Effect.option(Task.fork(Effect.ignore(Task.store8(base, 1))))
+            if (child._tag === "Some") yield* Task.wait(child.value)
+            yield* Effect.ignore(Task.munmap(pageAt(base, 1), one))
+            yield* Effect.ignore(Task.brk(0x555555560000))
+          })
+          yield* Effect.ignore(Task.run("receiver", life))
+          yield* checkTables
+          return k.fail.fired
+        })
+      )
+    let n = 1
+    while (await failing(n)) n++
+    expect(n).toBeGreaterThan(20)
+  })
+
   it("tells its story, and leaves nothing behind", async () => {
     const lines: Array<string> = []
     const write = (...args: ReadonlyArray<unknown>) => void lines.push(args.join(" "))
