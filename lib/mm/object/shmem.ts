@@ -64,5 +64,6 @@ export function shmemZeroSetup(k: Kernel, mm: number, pages: number, reserve: bo
     return 0
   }
   if (reserve) k.files.setReserved(o, pages)
+  k.files.setObjMode(o, 0o777)
   return f
 }

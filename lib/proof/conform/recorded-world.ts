@@ -114,9 +114,11 @@ function installFiles(k: Kernel, task: tasks.Task): Map<string, string> {
   }
   const f0 = put(10, openAnonymous(k, FILE_SHMEM, RDWR, "/memfd:f0 (deleted)"), "f0")
   fill(k, f0, 16 * 4096, 0x10)
+  k.files.setObjMode(k.files.obj(f0), 0o777) // as memfd_create makes it; others may write
   put(17, reopen(k, f0, FMODE_READ))
   const f1 = put(11, openAnonymous(k, FILE_SHMEM, RDWR, "/tmpfs/f1"), "f1")
   fill(k, f1, 10 * 4096 + 100, 0x40)
+  k.files.setObjMode(k.files.obj(f1), 0o644)
   put(12, reopen(k, f1, FMODE_READ))
   put(13, reopen(k, f1, FMODE_WRITE))
   put(14, openAnonymous(k, FILE_ZERO, RDWR, "/dev/zero"), "zero")
