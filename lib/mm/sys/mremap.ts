@@ -61,6 +61,8 @@ interface Remap {
   oldLen: number
   newLen: number
   vma: Vma
+  /** Pages that went before the move. */
+  shrunk: number
   /** Locked memory grew: bring the new pages in afterwards. */
   populate: boolean
   /** Lets readers in; only a shrink in place does. */
@@ -98,6 +100,7 @@ export function* mremap(
     oldLen: pagesUp(oldLen),
     newLen: pagesUp(newLen),
     vma: 0,
+    shrunk: 0,
     populate: false,
     downgrade: () => {
       mmapDowngrade(k, mm)
@@ -202,6 +205,7 @@ function* remapTo(k: Kernel, q: Remap): Verb<AreaStops> {
   if (q.newLen < q.oldLen) {
     const r = yield* unmapRange(k, q.mm, q.at + q.newLen, q.at + q.oldLen, undefined)
     if (r < 0) return r
+    q.shrunk = q.oldLen - q.newLen
     q.oldLen = q.newLen
     q.vma = k.maple.lookup(q.mm, q.at)
   }
@@ -293,6 +297,12 @@ function* moveArea(k: Kernel, q: Remap, to: Vpn): Verb<AreaStops> {
   const keep = (q.flags & MREMAP_DONTUNMAP) !== 0
   const charged = (lo & VM_ACCOUNT) === 0 ? 0 : keep ? newLen : newLen - oldLen
   if (charged > 0 && enoughMemory(k, mm, charged) !== OK) return ENOMEM
+  // Linux charges a move that shrinks as if it grew by as much: a length far beyond the area's end is refused.
+  // UNLIKE LINUX: that charge is given back.
+  if ((lo & VM_ACCOUNT) !== 0 && !keep && q.shrunk > 0) {
+    if (enoughMemory(k, mm, q.shrunk) !== OK) return ENOMEM
+    k.committed -= q.shrunk
+  }
   if (!tryStartWrite(k, v)) yield* vmaStartWrite(k, v)
   const copy = yield* copyVma(k, v, at, to, newLen)
   if (copy <= 0) {
