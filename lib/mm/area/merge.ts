@@ -40,7 +40,7 @@ export interface Range {
 }
 
 /** A merge that is possible: `target` gets `[start, end)`; the others shrink or go. */
-interface Plan {
+export interface Plan {
   target: Vma
   start: Vpn
   end: Vpn
@@ -97,10 +97,25 @@ function canMergeRight(k: Kernel, r: Range, left: boolean): boolean {
  * @locks mmap write
  */
 export function* mergeNewRange(k: Kernel, r: Range): Verb<"NEED_LOCK" | "PREEMPT"> {
-  if ((r.lo & VM_SPECIAL) !== 0 || (r.prev === 0 && r.next === 0)) return 0
+  const p = planNewRange(k, r)
+  return p === undefined ? 0 : yield* merge(k, p)
+}
+
+/** Lets a range of `r.middle` that is about to change join an area that already is what it will be.
+ * @returns the area that has it now | 0 nothing fits: split | ENOMEM
+ * @locks mmap write
+ */
+export function* mergeExistingRange(k: Kernel, r: Range): Verb<"NEED_LOCK" | "PREEMPT"> {
+  const p = planExistingRange(k, r)
+  return p === undefined ? 0 : yield* merge(k, p)
+}
+
+/** How a new range may become part of its neighbours; undefined where none fits. */
+export function planNewRange(k: Kernel, r: Range): Plan | undefined {
+  if ((r.lo & VM_SPECIAL) !== 0 || (r.prev === 0 && r.next === 0)) return undefined
   const left = canMergeLeft(k, r)
   let right = !r.justExpand && canMergeRight(k, r, left)
-  if (!left && !right) return 0
+  if (!left && !right) return undefined
   if (left && right && hasClose(k, r.next)) right = false
   const p: Plan = emptyPlan(left ? r.prev : r.next, r)
   if (left) {
@@ -113,24 +128,22 @@ export function* mergeNewRange(k: Kernel, r: Range): Verb<"NEED_LOCK" | "PREEMPT
     p.removeNext = r.next
     if (k.vmas.anon(r.next) !== 0) p.anonFrom = r.next
   }
-  yield* lockPlan(k, p)
-  return carryOut(k, p)
+  return p
 }
 
-/** Lets a range of `r.middle` that is about to change join an area that already is what it will be.
- * @returns the area that has it now | 0 nothing fits: split | ENOMEM
- * @locks mmap write
+/** How a range of `r.middle` that is about to change may join an area that already is what it will be; undefined where
+ * nothing fits.
  */
-export function* mergeExistingRange(k: Kernel, r: Range): Verb<"NEED_LOCK" | "PREEMPT"> {
+export function planExistingRange(k: Kernel, r: Range): Plan | undefined {
   const m = r.middle
   const leftSide = r.start === k.vmas.startOf(m)
   const rightSide = r.end === k.vmas.endOf(m)
-  if ((r.lo & VM_SPECIAL) !== 0 || (!leftSide && !rightSide)) return 0
+  if ((r.lo & VM_SPECIAL) !== 0 || (!leftSide && !rightSide)) return undefined
   const left = leftSide && canMergeLeft(k, r)
   let right = rightSide && canMergeRight(k, r, left)
-  if (!left && !right) return 0
+  if (!left && !right) return undefined
   const whole = leftSide && rightSide
-  if (whole && hasClose(k, m)) return 0
+  if (whole && hasClose(k, m)) return undefined
   if (left && right && hasClose(k, r.next)) right = false
   const p: Plan = emptyPlan(left ? r.prev : r.next, r)
   if (whole) p.removeMiddle = m
@@ -151,8 +164,7 @@ export function* mergeExistingRange(k: Kernel, r: Range): Verb<"NEED_LOCK" | "PR
     p.removeNext = r.next
     if (k.vmas.anon(r.next) !== 0) p.anonFrom = r.next
   }
-  yield* lockPlan(k, p)
-  return carryOut(k, p)
+  return p
 }
 
 function emptyPlan(target: Vma, r: Range): Plan {
@@ -171,11 +183,22 @@ function emptyPlan(target: Vma, r: Range): Plan {
   }
 }
 
-function* lockPlan(k: Kernel, p: Plan): Verb<"NEED_LOCK" | "PREEMPT", void> {
+function* merge(k: Kernel, p: Plan): Verb<"NEED_LOCK" | "PREEMPT"> {
   if (!tryStartWrite(k, p.target)) yield* vmaStartWrite(k, p.target)
   if (p.removeNext !== 0 && !tryStartWrite(k, p.removeNext)) yield* vmaStartWrite(k, p.removeNext)
   const m = p.removeMiddle !== 0 ? p.removeMiddle : p.cutMiddle
   if (m !== 0 && !tryStartWrite(k, m)) yield* vmaStartWrite(k, m)
+  return carryOut(k, p)
+}
+
+/** Carries out a plan in one plain turn.
+ * @returns the area that has the range now | ENOMEM | 0 an area has readers, who must be waited for: nothing is merged
+ * @locks mmap write
+ */
+export function mergeNow(k: Kernel, p: Plan): number {
+  if (!tryStartWrite(k, p.target) || (p.removeNext !== 0 && !tryStartWrite(k, p.removeNext))) return 0
+  const m = p.removeMiddle !== 0 ? p.removeMiddle : p.cutMiddle
+  return m !== 0 && !tryStartWrite(k, m) ? 0 : carryOut(k, p)
 }
 
 /** Cannot fail after the first line: the chain is cloned before any border moves. */
