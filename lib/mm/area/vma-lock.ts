@@ -15,6 +15,9 @@ import { assertMmapWrite } from "./mmap-lock.ts"
 /** Is `v` marked by a writer? */
 export const isWriteLocked = (k: Kernel, v: Vma): boolean => k.vmas.seq(v) === k.mms.seq(k.vmas.mmOf(v))
 
+/** Could a writer mark `v` without waiting? */
+export const canStartWrite = (k: Kernel, v: Vma): boolean => isWriteLocked(k, v) || k.runs.canWrite(k.runs.vmaLock(v))
+
 /** Marks `v` for writing if no reader is inside; false if one is, and then `vmaStartWrite` must wait.
  * @locks mmap write
  */

@@ -9,11 +9,11 @@ import type { Kernel } from "../kernel.ts"
 import { LOCKED_VM, type Mm } from "../store/mms.ts"
 import { VMA_ATTACHED, VMA_DETACHED, type Vma } from "../store/vmas.ts"
 import { vmStatAccount } from "./account.ts"
-import { mergeExistingRange, type Range } from "./merge.ts"
+import { mergeExistingRange, mergeNow, planExistingRange, type Range } from "./merge.ts"
 import { assertMmapWrite } from "./mmap-lock.ts"
 import { fget, fput, linkObject, unlinkObject } from "./object.ts"
-import { closeVma, maySplit, openVma } from "./ops.ts"
-import { tryStartWrite, vmaStartWrite } from "./vma-lock.ts"
+import { closeVma, hasClose, maySplit, openVma } from "./ops.ts"
+import { canStartWrite, tryStartWrite, vmaStartWrite } from "./vma-lock.ts"
 
 /** Stops of verbs that change areas. */
 export type AreaStops = "NEED_LOCK" | "NEED_HOOK" | "PREEMPT"
@@ -57,10 +57,33 @@ export function buryVma(k: Kernel, v: Vma): void {
  * @locks mmap write
  */
 export function* splitVma(k: Kernel, v: Vma, vpn: Vpn, newBelow: boolean): Verb<AreaStops> {
-  const mm = k.vmas.mmOf(v)
-  assertMmapWrite(k, mm)
+  assertMmapWrite(k, k.vmas.mmOf(v))
   const veto = yield* maySplit(k, v, vpn)
   if (veto < 0) return veto
+  const w = newHalf(k, v, vpn, newBelow)
+  if (w < 0) return w
+  const opened = yield* openVma(k, w)
+  if (opened < 0) {
+    k.anon.unlinkAll(w)
+    fput(k, k.vmas.file(w))
+    k.vmas.free(w)
+    return opened
+  }
+  if (!tryStartWrite(k, v)) yield* vmaStartWrite(k, v)
+  moveBorder(k, v, w, vpn, newBelow)
+  return w
+}
+
+/** The same in one plain turn; 0, and nothing is split, where `v` has readers, or an owner who is to be asked. */
+function splitNow(k: Kernel, v: Vma, vpn: Vpn, newBelow: boolean): number {
+  if (k.vmas.ops(v) !== 0 || !tryStartWrite(k, v)) return 0
+  const w = newHalf(k, v, vpn, newBelow)
+  if (w > 0) moveBorder(k, v, w, vpn, newBelow)
+  return w
+}
+
+/** A detached area for one side of a split, with all that `v` has; or ENOMEM. */
+function newHalf(k: Kernel, v: Vma, vpn: Vpn, newBelow: boolean): number {
   const w = k.vmas.dup(v)
   if (w === 0) return ENOMEM
   if (newBelow) k.vmas.end[w] = vpn
@@ -74,20 +97,17 @@ export function* splitVma(k: Kernel, v: Vma, vpn: Vpn, newBelow: boolean): Verb<
     return ENOMEM
   }
   fget(k, k.vmas.file(v))
-  const opened = yield* openVma(k, w)
-  if (opened < 0) {
-    k.anon.unlinkAll(w)
-    fput(k, k.vmas.file(w))
-    k.vmas.free(w)
-    return opened
-  }
-  if (!tryStartWrite(k, v)) yield* vmaStartWrite(k, v)
+  return w
+}
+
+/** `v` shrinks to its side of the split, and `w` takes the other. */
+function moveBorder(k: Kernel, v: Vma, w: Vma, vpn: Vpn, newBelow: boolean): void {
+  const mm = k.vmas.mmOf(v)
   if (newBelow) {
     k.vmas.setPgoff(v, k.vmas.pgoff(v) + (vpn - k.vmas.startOf(v)))
     k.maple.adjust(mm, v, vpn, k.vmas.endOf(v))
   } else k.maple.adjust(mm, v, k.vmas.startOf(v), vpn)
   insertVma(k, w, v)
-  return w
 }
 
 /** Makes `[start, end)` of `v` an area of its own that may get flags `lo`/`hi`: by merge, else by one or two splits.
@@ -105,42 +125,54 @@ export function* vmaModify(
   lo: number,
   hi: number
 ): Verb<AreaStops> {
-  const mm = k.vmas.mmOf(v)
-  const next = k.vmas.endOf(v) === end ? k.maple.next(mm, v) : 0
-  const range: Range = {
-    mm,
-    prev,
-    middle: v,
-    next,
-    start,
-    end,
-    pgoff: k.vmas.pgoff(v) + (start - k.vmas.startOf(v)),
-    lo,
-    hi,
-    file: k.vmas.file(v),
-    anon: k.vmas.anon(v),
-    copiedFrom: 0,
-    justExpand: false
-  }
-  const merged = yield* mergeExistingRange(k, range)
+  const merged = yield* mergeExistingRange(k, rangeOf(k, prev, v, start, end, lo, hi))
   if (merged !== 0) return merged
   if (k.vmas.startOf(v) < start) {
-    const r = yield* splitCounted(k, v, start, true)
+    const r = isFull(k, v) ? ENOMEM : yield* splitVma(k, v, start, true)
     if (r < 0) return r
   }
   if (k.vmas.endOf(v) > end) {
-    const r = yield* splitCounted(k, v, end, false)
+    const r = isFull(k, v) ? ENOMEM : yield* splitVma(k, v, end, false)
     if (r < 0) return r
   }
   if (!tryStartWrite(k, v)) yield* vmaStartWrite(k, v)
   return v
 }
 
-/** A split outside munmap: refused when the mm has as many areas as it may. */
-function* splitCounted(k: Kernel, v: Vma, vpn: Vpn, newBelow: boolean): Verb<AreaStops> {
-  if (k.maple.size(k.vmas.mmOf(v)) >= k.config.maxMapCount) return ENOMEM
-  return yield* splitVma(k, v, vpn, newBelow)
+/** The same in one plain turn; 0, and nothing has changed, where an area has readers, or an owner a say in its split. */
+export function vmaModifyNow(k: Kernel, prev: Vma, v: Vma, start: Vpn, end: Vpn, lo: number, hi: number): number {
+  const plan = planExistingRange(k, rangeOf(k, prev, v, start, end, lo, hi))
+  if (plan !== undefined) return mergeNow(k, plan)
+  if (k.vmas.startOf(v) < start) {
+    const r = isFull(k, v) ? ENOMEM : splitNow(k, v, start, true)
+    if (r <= 0) return r
+  }
+  if (k.vmas.endOf(v) > end) {
+    const r = isFull(k, v) ? ENOMEM : splitNow(k, v, end, false)
+    if (r <= 0) return r
+  }
+  return tryStartWrite(k, v) ? v : 0
 }
+
+/** A range of `v`, as merging wants to know it. */
+const rangeOf = (k: Kernel, prev: Vma, v: Vma, start: Vpn, end: Vpn, lo: number, hi: number): Range => ({
+  mm: k.vmas.mmOf(v),
+  prev,
+  middle: v,
+  next: k.vmas.endOf(v) === end ? k.maple.next(k.vmas.mmOf(v), v) : 0,
+  start,
+  end,
+  pgoff: k.vmas.pgoff(v) + (start - k.vmas.startOf(v)),
+  lo,
+  hi,
+  file: k.vmas.file(v),
+  anon: k.vmas.anon(v),
+  copiedFrom: 0,
+  justExpand: false
+})
+
+/** Has the mm of `v` as many areas as it may? Asked before every split but munmap's own. */
+const isFull = (k: Kernel, v: Vma): boolean => k.maple.size(k.vmas.mmOf(v)) >= k.config.maxMapCount
 
 /** Areas taken out of a tree that await their end, and what they were worth (vma_munmap_struct). */
 export interface Gathered {
@@ -148,9 +180,6 @@ export interface Gathered {
   pages: number
   accounted: number
   locked: number
-  /** Bounds between which page tables may be freed: end of the area below, start of the one above. */
-  floor: Vpn
-  ceiling: Vpn
 }
 
 /** Splits at both ends of `[start, end)` and detaches what lies inside.
@@ -166,15 +195,6 @@ export function* gatherVmas(k: Kernel, mm: Mm, start: Vpn, end: Vpn): Verb<AreaS
     const r = yield* splitVma(k, v, start, true)
     if (r < 0) return r
   }
-  const prev = k.maple.below(mm, start)
-  const g: Gathered = {
-    vmas: [],
-    pages: 0,
-    accounted: 0,
-    locked: 0,
-    floor: prev !== 0 ? k.vmas.endOf(prev) : 0,
-    ceiling: Infinity
-  }
   for (v = k.maple.find(mm, start); v !== 0 && k.vmas.startOf(v) < end; v = k.maple.next(mm, v)) {
     if ((k.vmas.flagsHi(v) & VMH_SEALED) !== 0) return EPERM
     if (k.vmas.endOf(v) > end) {
@@ -182,18 +202,33 @@ export function* gatherVmas(k: Kernel, mm: Mm, start: Vpn, end: Vpn): Verb<AreaS
       if (r < 0) return r
     }
     if (!tryStartWrite(k, v)) yield* vmaStartWrite(k, v)
+  }
+  return takeOut(k, mm, start, end)
+}
+
+/** The same in one plain turn. Undefined, and nothing has changed, where an area must be split, is sealed, has readers, or
+ * an owner who is to be told.
+ */
+export function gatherNow(k: Kernel, mm: Mm, start: Vpn, end: Vpn): Gathered | undefined {
+  for (let v = k.maple.find(mm, start); v !== 0 && k.vmas.startOf(v) < end; v = k.maple.next(mm, v)) {
+    if (k.vmas.startOf(v) < start || k.vmas.endOf(v) > end || (k.vmas.flagsHi(v) & VMH_SEALED) !== 0) return undefined
+    if (hasClose(k, v) || !canStartWrite(k, v)) return undefined
+  }
+  return takeOut(k, mm, start, end)
+}
+
+/** Nothing fails and nothing waits: the areas of `[start, end)` leave the tree together. */
+function takeOut(k: Kernel, mm: Mm, start: Vpn, end: Vpn): Gathered {
+  const g: Gathered = { vmas: [], pages: 0, accounted: 0, locked: 0 }
+  for (let v = k.maple.find(mm, start); v !== 0 && k.vmas.startOf(v) < end; v = k.maple.find(mm, start)) {
+    const n = k.vmas.pages(v)
     g.vmas.push(v)
-  }
-  // From here on nothing fails and nothing waits: the areas leave the tree together.
-  for (const w of g.vmas) {
-    const n = k.vmas.pages(w)
     g.pages += n
-    if ((k.vmas.flags(w) & VM_ACCOUNT) !== 0) g.accounted += n
-    if ((k.vmas.flags(w) & VM_LOCKED) !== 0) g.locked += n
-    detachVma(k, w)
+    if ((k.vmas.flags(v) & VM_ACCOUNT) !== 0) g.accounted += n
+    if ((k.vmas.flags(v) & VM_LOCKED) !== 0) g.locked += n
+    k.vmas.setSeq(v, k.mms.seq(mm))
+    detachVma(k, v)
   }
-  const next = k.maple.find(mm, end)
-  if (next !== 0) g.ceiling = k.vmas.startOf(next)
   return g
 }
 
