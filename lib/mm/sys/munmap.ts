@@ -3,13 +3,22 @@
  */
 import { EINVAL, OK } from "../../flags/Errno.ts"
 import { mmapDowngrade, mmapUnlock, needMmap, READ, tryMmap, WRITE } from "../area/mmap-lock.ts"
-import { type AreaStops, type Gathered, gatherVmas, removeVma, unaccountGathered } from "../area/vma.ts"
+import {
+  type AreaStops,
+  buryVma,
+  type Gathered,
+  gatherNow,
+  gatherVmas,
+  removeVma,
+  unaccountGathered
+} from "../area/vma.ts"
 import type { Verb } from "../base/stop.ts"
 import { T_MUNMAP } from "../base/trace.ts"
 import { offsetInPage, pageOf, pagesUp, TASK_PAGES, type Vpn, type Word } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import type { Mm } from "../store/mms.ts"
 import { invalidateEnd, invalidateStart } from "../page/notifier.ts"
+import { GIVE_UP } from "../page/need.ts"
 import { flushRange, putGathered } from "../page/tlb.ts"
 import { freePgtables, ZAP_UNMAP, zapRange } from "../page/zap.ts"
 
@@ -26,6 +35,8 @@ export function* munmap(k: Kernel, task: number, addr: Word, len: Word): Verb<Ar
   const start = pageOf(addr)
   const pages = pagesUp(len)
   if (offsetInPage(addr) !== 0 || start > TASK_PAGES || pageOf(len) > TASK_PAGES - start || pages === 0) return EINVAL
+  const now = unmapNow(k, mm, start, start + pages)
+  if (now !== GIVE_UP) return now
   if (k.runs.preempt) yield k.runs.point()
   if (!tryMmap(k, mm, WRITE)) yield needMmap(k, mm, WRITE)
   let mode = WRITE
@@ -36,6 +47,29 @@ export function* munmap(k: Kernel, task: number, addr: Word, len: Word): Verb<Ar
     })
   } finally {
     mmapUnlock(k, mm, mode)
+  }
+}
+
+/** The whole of it in one plain turn, where nothing has to wait: whole areas, without readers or owners.
+ * @returns OK | GIVE_UP, nothing has changed
+ */
+function unmapNow(k: Kernel, mm: Mm, start: Vpn, end: Vpn): number {
+  if (k.runs.preempt || !tryMmap(k, mm, WRITE)) return GIVE_UP
+  try {
+    const g = gatherNow(k, mm, start, end)
+    if (g === undefined) return GIVE_UP
+    if (g.vmas.length === 0) return OK
+    k.trace.point(T_MUNMAP, mm, start, end - start)
+    unaccountGathered(k, mm, g)
+    if (clearEntries(k, mm, g)) {
+      flushRange(k, mm, startOf(k, g), endOf(k, g))
+      putGathered(k)
+    }
+    endClear(k, mm, g)
+    for (let i = 0; i < g.vmas.length; i++) buryVma(k, g.vmas[i]!)
+    return OK
+  } finally {
+    mmapUnlock(k, mm, WRITE)
   }
 }
 
@@ -68,22 +102,36 @@ export function* unmapRange(
  * why the frames are put last.
  */
 export function* clearGathered(k: Kernel, mm: Mm, g: Gathered): Verb<"PREEMPT", void> {
-  const first = g.vmas[0]
-  if (first === undefined) return
-  const start = k.vmas.startOf(first)
-  const end = k.vmas.endOf(g.vmas[g.vmas.length - 1]!)
-  k.mms.updateHiwaterRss(mm)
-  invalidateStart(k, mm, start, end)
-  let cleared = false
-  for (const v of g.vmas) if (zapRange(k, v, k.vmas.startOf(v), k.vmas.endOf(v), ZAP_UNMAP)) cleared = true
+  if (g.vmas.length === 0) return
+  const cleared = clearEntries(k, mm, g)
   if (k.runs.preempt) yield k.runs.point()
   if (cleared) {
-    flushRange(k, mm, start, end)
+    flushRange(k, mm, startOf(k, g), endOf(k, g))
     if (k.runs.preempt) yield k.runs.point()
     putGathered(k)
   }
-  invalidateEnd(k, mm, start, end)
-  freeTables(k, mm, start, end)
+  endClear(k, mm, g)
+}
+
+const startOf = (k: Kernel, g: Gathered): Vpn => k.vmas.startOf(g.vmas[0]!)
+const endOf = (k: Kernel, g: Gathered): Vpn => k.vmas.endOf(g.vmas[g.vmas.length - 1]!)
+
+/** Clears the entries of gathered areas; says whether there were any. */
+function clearEntries(k: Kernel, mm: Mm, g: Gathered): boolean {
+  k.mms.updateHiwaterRss(mm)
+  invalidateStart(k, mm, startOf(k, g), endOf(k, g))
+  let cleared = false
+  for (let i = 0; i < g.vmas.length; i++) {
+    const v = g.vmas[i]!
+    if (zapRange(k, v, k.vmas.startOf(v), k.vmas.endOf(v), ZAP_UNMAP)) cleared = true
+  }
+  return cleared
+}
+
+/** What follows when nobody can reach the pages any more. */
+function endClear(k: Kernel, mm: Mm, g: Gathered): void {
+  invalidateEnd(k, mm, startOf(k, g), endOf(k, g))
+  freeTables(k, mm, startOf(k, g), endOf(k, g))
 }
 
 /** Frees tables by the bounds of the areas that are there now: others may have moved in meanwhile. */
