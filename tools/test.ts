@@ -14,7 +14,8 @@ const gates: ReadonlyArray<Gate> = [
   { name: "unit", what: "unit, property, layer tests", scripts: ["test:unit"] },
   { name: "types", what: "tsd on the built types", scripts: ["test:types"] },
   { name: "api", what: "API report", scripts: ["api:check"] },
-  { name: "pack", what: "package check", scripts: ["pack:check"] }
+  { name: "pack", what: "package check", scripts: ["pack:check"] },
+  { name: "spec", what: "specification rows", scripts: ["spec"] }
 ]
 
 const seconds = (since: number): string => `${((Date.now() - since) / 1000).toFixed(1).padStart(6)} s`
