@@ -20,7 +20,7 @@ import { EXEC, GROWSDOWN, GROWSUP, READ, SEM, WRITE } from "../../flags/ProtFlag
 import { enoughMemory, mayExpandVm, vmStatAccount } from "../area/account.ts"
 import { mmapUnlock, needMmap, tryMmap, WRITE as WRITE_MODE } from "../area/mmap-lock.ts"
 import { hasHook, needHook } from "../area/ops.ts"
-import { vmaModify } from "../area/vma.ts"
+import { vmaModify, vmaModifyNow } from "../area/vma.ts"
 import { H_MPROTECT, KILLABLE, type Verb } from "../base/stop.ts"
 import { T_MPROTECT } from "../base/trace.ts"
 import {
@@ -38,6 +38,7 @@ import type { Kernel } from "../kernel.ts"
 import type { Mm } from "../store/mms.ts"
 import type { Vma } from "../store/vmas.ts"
 import type { FaultStops } from "../page/fault.ts"
+import { GIVE_UP } from "../page/need.ts"
 import { changeProtection } from "../page/protect.ts"
 import { populateVma } from "./populate.ts"
 
@@ -66,6 +67,8 @@ export function* mprotect(k: Kernel, task: number, addr: Word, len: Word, prot: 
   if (pages === 0 || end >= WORD_PAGES) return ENOMEM
   if ((bits & ~VALID) !== 0 || highBits(prot) !== 0) return EINVAL
   const mm = k.tasks.mm(task)
+  const now = grows === 0 ? protectNow(k, mm, start, end, bits) : GIVE_UP
+  if (now !== GIVE_UP) return now
   if (k.runs.preempt) yield k.runs.point()
   if (!tryMmap(k, mm, WRITE_MODE)) yield needMmap(k, mm, WRITE_MODE)
   try {
@@ -104,6 +107,25 @@ export function* pkeyMprotect(
   return pages === 0 || pageOf(addr) + pages >= WORD_PAGES ? ENOMEM : EINVAL
 }
 
+/** The whole of it in one plain turn, where nothing has to wait: a range of one area whose owner is not asked.
+ * @returns OK | errno | GIVE_UP, nothing has changed
+ */
+function protectNow(k: Kernel, mm: Mm, start: Vpn, end: Vpn, bits: number): number {
+  if (k.runs.preempt || !tryMmap(k, mm, WRITE_MODE)) return GIVE_UP
+  try {
+    const v = k.maple.around(mm, start)
+    if (v === 0 || k.vmas.startOf(v) > start || end > k.vmas.endOf(v) || hasHook(k, v, H_MPROTECT)) return GIVE_UP
+    const lo = (k.vmas.flags(v) & ~VM_ACCESS) | accessBits(bits)
+    const refused = mayProtect(k, mm, v, lo)
+    const below = k.vmas.startOf(v) < start ? v : k.maple.near[0]!
+    const w = refused !== OK ? refused : fixupNow(k, mm, below, v, start, end, lo)
+    if (w !== 0) k.trace.point(T_MPROTECT, mm, start, end - start)
+    return w < 0 ? w : w === 0 ? GIVE_UP : OK
+  } finally {
+    mmapUnlock(k, mm, WRITE_MODE)
+  }
+}
+
 function* protectAreas(k: Kernel, mm: Mm, first: Vma, start: Vpn, end: Vpn, bits: number): Verb<FaultStops> {
   let prev = k.vmas.startOf(first) < start ? first : k.maple.prev(mm, first)
   for (let at = start; at < end;) {
@@ -136,36 +158,73 @@ function mayProtect(k: Kernel, mm: Mm, v: Vma, lo: number): number {
   return OK
 }
 
-/** Gives `[start, end)` of `v` the flags `lo`. Returns the area that has them: the next one's neighbour below; or an errno. */
+/** Gives `[start, end)` of `v` the flags `want`. Returns the area that has them: the next one's neighbour below; or an errno. */
 function* mprotectFixup(k: Kernel, mm: Mm, prev: Vma, v: Vma, start: Vpn, end: Vpn, want: number): Verb<FaultStops> {
   const old = k.vmas.flags(v)
-  const pages = end - start
-  let lo = want
-  if ((k.vmas.flagsHi(v) & VMH_SEALED) !== 0) return EPERM
-  if (lo === old) return v
-  let charged = 0
-  if ((lo & VM_WRITE) !== 0) {
-    if (!mayExpandVm(k, mm, lo, pages) && mayExpandVm(k, mm, old, pages)) return ENOMEM
-    if ((old & (VM_ACCOUNT | VM_WRITE | VM_HUGETLB | VM_SHARED | VM_NORESERVE)) === 0) {
-      charged = pages
-      if (enoughMemory(k, mm, pages) !== OK) return ENOMEM
-      lo |= VM_ACCOUNT
-    }
-  } else if ((old & VM_ACCOUNT) !== 0 && k.vmas.ops(v) === 0 && k.vmas.anon(v) === 0) lo &= ~VM_ACCOUNT
+  const hi = k.vmas.flagsHi(v)
+  if ((hi & VMH_SEALED) !== 0) return EPERM
+  if (want === old) return v
+  const charged = charge(k, mm, old, want, end - start)
+  if (charged < 0) return charged
+  const lo = accounted(k, v, want)
   let w = EINTR // what a kill at may_split leaves behind
   try {
-    w = yield* vmaModify(k, prev, v, start, end, lo, k.vmas.flagsHi(v))
+    w = yield* vmaModify(k, prev, v, start, end, lo, hi)
   } finally {
     if (w < 0) k.committed -= charged
   }
   if (w < 0) return w
+  finishChange(k, mm, w, start, end, old, lo)
+  // locked private pages get their copies now; nobody hears of it if that fails
+  if (wantsCopies(old, lo)) yield* populateVma(k, w, start, end)
+  return w
+}
+
+/** The same in one plain turn; 0, and nothing has changed, where that would wait or pages are to be filled in. */
+function fixupNow(k: Kernel, mm: Mm, prev: Vma, v: Vma, start: Vpn, end: Vpn, want: number): number {
+  const old = k.vmas.flags(v)
+  const hi = k.vmas.flagsHi(v)
+  if ((hi & VMH_SEALED) !== 0) return EPERM
+  if (want === old) return v
+  if (wantsCopies(old, want)) return 0
+  const charged = charge(k, mm, old, want, end - start)
+  if (charged < 0) return charged
+  const lo = accounted(k, v, want)
+  const w = vmaModifyNow(k, prev, v, start, end, lo, hi)
+  if (w > 0) finishChange(k, mm, w, start, end, old, lo)
+  else k.committed -= charged
+  return w
+}
+
+/** Does private memory that is locked become writable? */
+const wantsCopies = (old: number, lo: number): boolean =>
+  (old & (VM_WRITE | VM_SHARED | VM_LOCKED)) === VM_LOCKED && (lo & VM_WRITE) !== 0
+
+/** Flags that say that memory is charged for already, or never is. */
+const NO_CHARGE = VM_ACCOUNT | VM_WRITE | VM_HUGETLB | VM_SHARED | VM_NORESERVE
+
+/** Charges memory that becomes private and writable for the first time.
+ * @returns pages charged | ENOMEM
+ */
+function charge(k: Kernel, mm: Mm, old: number, lo: number, pages: number): number {
+  if ((lo & VM_WRITE) === 0) return 0
+  if (!mayExpandVm(k, mm, lo, pages) && mayExpandVm(k, mm, old, pages)) return ENOMEM
+  if ((old & NO_CHARGE) !== 0) return 0
+  return enoughMemory(k, mm, pages) === OK ? pages : ENOMEM
+}
+
+/** `want`, with VM_ACCOUNT where memory is charged from now on, and without it where nothing was ever written. */
+function accounted(k: Kernel, v: Vma, want: number): number {
+  if ((want & VM_WRITE) !== 0) return (k.vmas.flags(v) & NO_CHARGE) === 0 ? want | VM_ACCOUNT : want
+  return k.vmas.ops(v) === 0 && k.vmas.anon(v) === 0 ? want & ~VM_ACCOUNT : want
+}
+
+/** The area has its bounds: flags, entries and statistics follow. */
+function finishChange(k: Kernel, mm: Mm, w: Vma, start: Vpn, end: Vpn, old: number, lo: number): void {
+  const pages = end - start
   k.vmas.setFlags(w, lo | (k.vmas.flags(w) & VM_IGNORE_MERGE), k.vmas.flagsHi(w))
   changeProtection(k, w, start, end)
   if ((old & VM_ACCOUNT) !== 0 && (lo & VM_ACCOUNT) === 0) k.committed -= pages
   vmStatAccount(k, mm, old, start - end)
   vmStatAccount(k, mm, lo, pages)
-  // locked private pages get their copies now; nobody hears of it if that fails
-  if ((old & (VM_WRITE | VM_SHARED | VM_LOCKED)) === VM_LOCKED && (lo & VM_WRITE) !== 0)
-    yield* populateVma(k, w, start, end)
-  return w
 }
