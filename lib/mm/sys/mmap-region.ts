@@ -16,19 +16,21 @@ import {
 import { EACCES, EINTR, ENOMEM, OK } from "../../flags/Errno.ts"
 import * as MAP from "../../flags/MapFlags.ts"
 import { enoughMemory, isAccountable, mayExpandVm, vmStatAccount } from "../area/account.ts"
-import { mergeNewRange, type Range } from "../area/merge.ts"
+import { mergeNewRange, mergeNow, planNewRange, type Range } from "../area/merge.ts"
 import { fget, fput } from "../area/object.ts"
 import { hasHook, needHook } from "../area/ops.ts"
 import { type Gathered, gatherVmas, insertVma, removeVma, unaccountGathered } from "../area/vma.ts"
+import { canStartWrite } from "../area/vma-lock.ts"
 import { H_MMAP, KILLABLE, type Verb } from "../base/stop.ts"
 import { type Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { vmOpsOf } from "../object/file.ts"
 import { shmemZeroSetup } from "../object/shmem.ts"
+import { GIVE_UP } from "../page/need.ts"
 import { ZAP_UNMAP, zapNow } from "../page/zap.ts"
 import { type File, FILE_DEVICE, FILE_ZERO } from "../store/files.ts"
 import { LOCKED_VM, type Mm } from "../store/mms.ts"
-import { VMA_ATTACHED } from "../store/vmas.ts"
+import { VMA_ATTACHED, type Vma } from "../store/vmas.ts"
 import { hugeHook } from "./hugetlb.ts"
 import { clearGathered, freeTables } from "./munmap.ts"
 
@@ -50,11 +52,11 @@ export interface Request {
 
 /** mmap_region: from here on the address space changes. */
 export function* mmapRegion(k: Kernel, q: Request): Verb<"NEED_LOCK" | "NEED_HOOK" | "PREEMPT"> {
-  if (k.mms.mdwe(q.mm) & MDWE_REFUSE && (q.lo & (VM_WRITE | VM_EXEC)) === (VM_WRITE | VM_EXEC)) return EACCES
+  if (isDenied(k, q)) return EACCES
   const end = q.start + q.pages
   const gathered = yield* gatherVmas(k, q.mm, q.start, end)
   if (typeof gathered === "number") return gathered
-  const charged = prepare(k, q, gathered)
+  const charged = prepare(k, q, gathered.pages, gathered.accounted)
   if (charged < 0) {
     reattach(k, gathered)
     return charged
@@ -74,13 +76,13 @@ export function* mmapRegion(k: Kernel, q: Request): Verb<"NEED_LOCK" | "NEED_HOO
 }
 
 /** Limits and commitment for the difference between old and new. Returns pages charged, or an errno. */
-function prepare(k: Kernel, q: Request, g: Gathered): number {
-  if (!mayExpandVm(k, q.mm, q.lo, q.pages - g.pages)) return ENOMEM
+function prepare(k: Kernel, q: Request, pages: number, accounted: number): number {
+  if (!mayExpandVm(k, q.mm, q.lo, q.pages - pages)) return ENOMEM
   if (!isAccountable(q.lo)) {
-    k.committed -= g.accounted
+    k.committed -= accounted
     return 0
   }
-  const charge = q.pages - g.accounted
+  const charge = q.pages - accounted
   if (charge !== 0 && enoughMemory(k, q.mm, charge) !== OK) return ENOMEM
   q.lo |= VM_ACCOUNT
   return q.pages
@@ -94,38 +96,87 @@ function reattach(k: Kernel, g: Gathered): void {
   }
 }
 
+/** As `mmapRegion`, in one plain turn, where nothing has to wait: the place is free, and no driver has a say.
+ * @returns OK | errno | GIVE_UP, nothing has changed
+ */
+export function regionNow(k: Kernel, q: Request): number {
+  if ((q.flags & MAP.HUGETLB) !== 0 || (q.file !== 0 && k.files.kind(q.file) === FILE_DEVICE)) return GIVE_UP
+  k.maple.neighbours(q.mm, q.start)
+  const below = k.maple.near[0]!
+  const above = k.maple.near[1]!
+  if (above !== 0 && (k.vmas.startOf(above) < q.start + q.pages || !canStartWrite(k, above))) return GIVE_UP
+  if (below !== 0 && !canStartWrite(k, below)) return GIVE_UP
+  if (isDenied(k, q)) return EACCES
+  const charged = prepare(k, q, 0, 0)
+  if (charged < 0) return charged
+  const sharedZero = isSharedZero(k, q)
+  const plan = sharedZero ? undefined : planNewRange(k, rangeOf(q, below, above))
+  const merged = plan === undefined ? 0 : mergeNow(k, plan)
+  const v = merged > 0 ? merged : newArea(k, q, sharedZero)
+  if (v < 0) {
+    if ((q.lo & VM_ACCOUNT) !== 0) k.committed -= q.pages
+    return v
+  }
+  if (merged <= 0) insertVma(k, v)
+  account(k, q, v)
+  return OK
+}
+
+/** Would it be writable and executable where MDWE forbids that? */
+const isDenied = (k: Kernel, q: Request): boolean =>
+  (k.mms.mdwe(q.mm) & MDWE_REFUSE) !== 0 && (q.lo & (VM_WRITE | VM_EXEC)) === (VM_WRITE | VM_EXEC)
+
 /** Merges the new range into its neighbours, or makes an area of its own; tells a driver about the latter only. */
 function* install(k: Kernel, q: Request): Verb<"NEED_LOCK" | "NEED_HOOK" | "PREEMPT"> {
-  const end = q.start + q.pages
   k.maple.neighbours(q.mm, q.start)
-  const range: Range = {
-    mm: q.mm,
-    prev: k.maple.near[0]!,
-    middle: 0,
-    next: k.maple.near[1]!,
-    start: q.start,
-    end,
-    pgoff: q.pgoff,
-    lo: q.lo,
-    hi: q.hi,
-    file: q.file,
-    anon: 0,
-    copiedFrom: 0,
-    justExpand: false
-  }
-  const sharedZero =
-    q.file === 0 ? (q.lo & VM_SHARED) !== 0 : k.files.kind(q.file) === FILE_ZERO && (q.lo & VM_MAYSHARE) !== 0
+  const sharedZero = isSharedZero(k, q)
   if (!sharedZero) {
-    const merged = yield* mergeNewRange(k, range)
+    const merged = yield* mergeNewRange(k, rangeOf(q, k.maple.near[0]!, k.maple.near[1]!))
     if (merged > 0) {
       account(k, q, merged)
       return OK
     }
   }
-  return yield* installNew(k, q, sharedZero)
+  const v = newArea(k, q, sharedZero)
+  if (v < 0) return v
+  if (hasHook(k, v, H_MMAP)) {
+    let r = EINTR // what a killed hook leaves behind
+    try {
+      r = yield needHook(k, v, H_MMAP, q.start, KILLABLE)
+    } finally {
+      if (r < 0) undoHook(k, v, k.vmas.file(v))
+    }
+    if (r < 0) return r
+    q.lo = k.vmas.flags(v)
+  }
+  insertVma(k, v)
+  account(k, q, v)
+  return OK
 }
 
-function* installNew(k: Kernel, q: Request, sharedZero: boolean): Verb<"NEED_HOOK"> {
+/** The new range, as merging wants to know it. */
+const rangeOf = (q: Request, below: Vma, above: Vma): Range => ({
+  mm: q.mm,
+  prev: below,
+  middle: 0,
+  next: above,
+  start: q.start,
+  end: q.start + q.pages,
+  pgoff: q.pgoff,
+  lo: q.lo,
+  hi: q.hi,
+  file: q.file,
+  anon: 0,
+  copiedFrom: 0,
+  justExpand: false
+})
+
+/** Shared memory without a name: it gets a file of its own. */
+const isSharedZero = (k: Kernel, q: Request): boolean =>
+  q.file === 0 ? (q.lo & VM_SHARED) !== 0 : k.files.kind(q.file) === FILE_ZERO && (q.lo & VM_MAYSHARE) !== 0
+
+/** A detached area for the new range, with its file and owner; or ENOMEM. */
+function newArea(k: Kernel, q: Request, sharedZero: boolean): number {
   const v = k.vmas.alloc(q.mm, q.start, q.start + q.pages)
   if (v === 0) return ENOMEM
   if (!k.maple.reserve(1)) {
@@ -148,19 +199,7 @@ function* installNew(k: Kernel, q: Request, sharedZero: boolean): Verb<"NEED_HOO
     k.vmas.setOps(v, vmOpsOf(k, file))
     if (k.files.kind(file) !== FILE_DEVICE) k.vmas.setObj(v, k.files.obj(file))
   }
-  if (hasHook(k, v, H_MMAP)) {
-    let r = EINTR // what a killed hook leaves behind
-    try {
-      r = yield needHook(k, v, H_MMAP, q.start, KILLABLE)
-    } finally {
-      if (r < 0) undoHook(k, v, file)
-    }
-    if (r < 0) return r
-    q.lo = k.vmas.flags(v)
-  }
-  insertVma(k, v)
-  account(k, q, v)
-  return OK
+  return v
 }
 
 /** The hook failed: the fresh area was never visible; what it inserted goes, and the tables that only it needed. */

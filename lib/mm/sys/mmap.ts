@@ -51,6 +51,7 @@ import { addrOf, lowBits, offsetInPage, pageOf, pagesUp, type Word, WORD_PAGES }
 import type { Kernel } from "../kernel.ts"
 import { F_SEAL_FUTURE_WRITE, F_SEAL_WRITE } from "../object/shmem.ts"
 import type { FaultStops } from "../page/fault.ts"
+import { GIVE_UP } from "../page/need.ts"
 import {
   FILE_APPEND,
   FILE_DEVICE,
@@ -63,7 +64,7 @@ import {
   FMODE_WRITE
 } from "../store/files.ts"
 import { hugeAddress, hugeFile, hugeLength, MAX_FILE_PAGES } from "./hugetlb.ts"
-import { mmapRegion, type Request } from "./mmap-region.ts"
+import { mmapRegion, regionNow, type Request } from "./mmap-region.ts"
 import { mmPopulate } from "./populate.ts"
 
 /** Maps `len` bytes of a file, a device or anonymous memory.
@@ -101,14 +102,17 @@ export function* mmap(
     if (pages < 0) return pages
   }
   const mm = k.tasks.mm(task)
+  const q: Request = { mm, task, start: 0, pages, pgoff: pageOf(off), lo: 0, hi: 0, file, flags: fl }
+  const empty = pageOf(len) === 0 && offsetInPage(len) === 0
+  const now = mmapNow(k, q, addr, empty, lowBits(prot))
+  if (now !== GIVE_UP) return now < 0 ? now : addrOf(q.start)
   fget(k, file) // the descriptor may be closed while the lock is waited for
   try {
     if (k.runs.preempt) yield k.runs.point()
     if (!tryMmap(k, mm, WRITE_MODE)) yield needMmap(k, mm, WRITE_MODE)
-    const q: Request = { mm, task, start: 0, pages, pgoff: pageOf(off), lo: 0, hi: 0, file, flags: fl }
     let r: number
     try {
-      r = yield* doMmap(k, q, addr, pageOf(len) === 0 && offsetInPage(len) === 0, lowBits(prot))
+      r = yield* doMmap(k, q, addr, empty, lowBits(prot))
       fl = q.flags
     } finally {
       mmapUnlock(k, mm, WRITE_MODE)
@@ -120,6 +124,23 @@ export function* mmap(
     return addrOf(q.start)
   } finally {
     fput(k, file)
+  }
+}
+
+/** The whole of it in one plain turn, where nothing has to wait and no page is wanted at once.
+ * @returns OK, and the place in `q.start` | errno | GIVE_UP, nothing has changed
+ */
+function mmapNow(k: Kernel, q: Request, addr: Word, empty: boolean, prot: number): number {
+  if ((q.flags & (MAP.LOCKED | MAP.POPULATE)) !== 0 || (k.mms.defFlags(q.mm) & VM_LOCKED) !== 0) return GIVE_UP
+  if (k.runs.preempt || !tryMmap(k, q.mm, WRITE_MODE)) return GIVE_UP
+  try {
+    const r = check(k, q, addr, empty, prot)
+    if (r < 0) return r
+    const made = regionNow(k, q)
+    if (made === OK) k.trace.point(T_MMAP, q.mm, q.start, q.pages)
+    return made
+  } finally {
+    mmapUnlock(k, q.mm, WRITE_MODE)
   }
 }
 
