@@ -30,6 +30,8 @@ export default {
     search: { provider: "local" }
   },
   markdown: {
+    // object types in braces are no attributes
+    attrs: { disable: true },
     config: (md) =>
       md.core.ruler.before("normalize", "html-or-not", (state) => {
         md.set({ html: !plainTextFolders.some((folder) => String(state.env.relativePath).startsWith(folder)) })
