@@ -44,6 +44,8 @@ export interface Backing {
 export interface Notifier {
   readonly start: (start: number, end: number) => void
   readonly end: (start: number, end: number) => void
+  /** The address space goes: called once, before its first entry does. */
+  readonly release?: () => void
 }
 
 /** What a path names. */

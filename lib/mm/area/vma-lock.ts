@@ -90,8 +90,7 @@ export function assertVmaStable(k: Kernel, v: Vma): void {
   const r = k.runs.current
   const held = k.runs.held[r]!
   if ((held & CHILD_W) !== 0) return
-  // a row does not say whose lock it has; that nobody reads `v` at all tells a neighbour's lock from its own
-  if ((held & VMA_R) !== 0 && k.runs.lockState(k.runs.vmaLock(v)) > 0) return
+  if ((held & VMA_R) !== 0 && k.runs.area[r] === k.runs.vmaLock(v)) return
   if ((held & (MMAP_R | MMAP_W)) !== 0 && k.runs.mine[r] === k.runs.mmapLock(k.vmas.mmOf(v))) return
   vmBugOn(`area ${v} is used without a lock: run ${r} holds ${heldName(held)}`)
 }

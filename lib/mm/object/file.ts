@@ -8,6 +8,8 @@ import {
   type File,
   FILE_ANON_SHARED,
   FILE_DEVICE,
+  FILE_NOEXEC,
+  FILE_PIPE,
   FILE_REGULAR,
   FILE_SHMEM,
   FMODE_READ,
@@ -89,6 +91,7 @@ export function openAnonymous(k: Kernel, kind: number, mode: number, name: strin
   if (o === 0) return 0
   const f = k.files.allocFile(kind, o, mode, name)
   if (f === 0) k.files.freeObj(o)
+  else if (kind === FILE_PIPE) k.files.setFlags(f, FILE_NOEXEC) // all of pipefs is
   return f
 }
 

@@ -59,6 +59,11 @@ export function readDone(k: Kernel, o: Obj, i: PgOff, errno: number): void {
   const beyond = k.files.size[o]! - i * 4096
   if (errno === OK && beyond > 0) {
     if (beyond < 4096) k.frames.zero(p, beyond, 4096)
+    for (const [from, to] of k.files.holes.get(o) ?? []) {
+      const a = Math.max(0, from - i * 4096)
+      const b = Math.min(4096, to - i * 4096)
+      if (a < b) k.frames.zero(p, a, b)
+    }
     k.frames.setFlag(p, F_UPTODATE)
   } else dropCached(k, o, i)
   k.runs.wakePage(o, i, errno)

@@ -38,6 +38,7 @@ export function truncateObject(k: Kernel, o: Obj, sizeBytes: number): void {
   const old = k.files.size[o]!
   k.files.size[o] = sizeBytes
   if (sizeBytes >= old) return
+  forget(k, o, sizeBytes, Infinity)
   const keep = Math.ceil(sizeBytes / 4096)
   unmapMappingRange(k, o, keep, Infinity, true)
   dropRange(k, o, keep, Infinity)
@@ -48,6 +49,7 @@ export function truncateObject(k: Kernel, o: Obj, sizeBytes: number): void {
 export function punchHole(k: Kernel, o: Obj, from: number, to: number): void {
   const first = Math.ceil(from / 4096)
   const end = Math.floor(to / 4096)
+  forget(k, o, from, to)
   if (first < end) {
     unmapMappingRange(k, o, first, end, false)
     dropRange(k, o, first, end)
@@ -59,6 +61,14 @@ export function punchHole(k: Kernel, o: Obj, from: number, to: number): void {
     if (from % 4096 !== 0) zeroPart(k, o, first - 1, from % 4096, 4096)
     if (to % 4096 !== 0) zeroPart(k, o, end, 0, to % 4096)
   }
+}
+
+/** What the backing says about bytes `[from, to)` is out of date from now on: a page read later has zeroes there. */
+function forget(k: Kernel, o: Obj, from: number, to: number): void {
+  if (k.files.isShmem(o)) return
+  const holes = k.files.holes.get(o)
+  if (holes === undefined) k.files.holes.set(o, [[from, to]])
+  else holes.push([from, to])
 }
 
 function zeroPart(k: Kernel, o: Obj, i: PgOff, a: number, b: number): void {

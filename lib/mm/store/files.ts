@@ -67,6 +67,8 @@ export class Files {
   private objFree = 0
   private fileTop = 1
   private fileFree = 0
+  /** Byte ranges of objects that their backing no longer answers for: cut off, or punched out. Cold. */
+  readonly holes = new Map<Obj, (readonly [from: number, to: number])[]>()
   liveObjects = 0
   liveFiles = 0
   private inode = 1024
@@ -99,6 +101,7 @@ export class Files {
     return o
   }
   freeObj(o: Obj): void {
+    this.holes.delete(o)
     this.oi[(o << 4) + O_NEXT] = this.objFree
     this.oi[(o << 4) + O_KIND] = 0
     this.objFree = o

@@ -42,6 +42,8 @@ export class Runs {
   readonly reply: Int32Array
   /** mmap lock it holds (queue id), for the refusal of waits for one's own lock. */
   readonly mine: Int32Array
+  /** Area whose own lock it holds, or held last: the held bits say which. */
+  readonly area: Int32Array
   readonly task: Int32Array
   private readonly mode: Int32Array
   private readonly on: Int32Array
@@ -71,6 +73,7 @@ export class Runs {
     this.b = col()
     this.at = new Float64Array(max)
     this.mine = col()
+    this.area = col()
     this.reply = col()
     this.task = col()
     this.mode = col()
@@ -156,7 +159,8 @@ export class Runs {
   private take(q: number, mode: number, r: number): void {
     this.lk[q] = mode === WRITE ? -1 : this.lk[q]! + 1
     this.held[r]! |= this.bitOf(q, mode)
-    if (this.isMmap(q) && this.child[q - this.maxVmas] === 0) this.mine[r] = q
+    if (!this.isMmap(q)) this.area[r] = q
+    else if (this.child[q - this.maxVmas] === 0) this.mine[r] = q
   }
   private fits(q: number, mode: number): boolean {
     return mode === WRITE ? this.lk[q] === 0 : this.lk[q]! >= 0

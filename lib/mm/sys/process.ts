@@ -205,6 +205,7 @@ function* exitMmap(k: Kernel, mm: Mm): Verb<"NEED_HOOK", void> {
   if (!tryMmap(k, mm, WRITE)) vmBugOn(`mm ${mm} has no users, and its lock is held`)
   try {
     k.trace.point(T_EXIT, mm, 0, 0)
+    for (const n of k.notifiers.get(mm) ?? []) n.release?.()
     k.mms.updateHiwaterRss(mm)
     for (const v of takeAll(k, mm)) yield* removeVma(k, v)
   } finally {
