@@ -69,7 +69,8 @@ export class Vmas {
     else return 0
     this.live++
     const r = v << 4
-    this.rec.fill(0, r, r + 16)
+    const { rec } = this
+    for (let i = r; i < r + 16; i++) rec[i] = 0 // a call of fill() is 20 ns
     this.start[v] = start
     this.end[v] = end
     this.pgoffs[v] = 0
