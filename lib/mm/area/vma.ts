@@ -195,6 +195,7 @@ export function* gatherVmas(k: Kernel, mm: Mm, start: Vpn, end: Vpn): Verb<AreaS
     const r = yield* splitVma(k, v, start, true)
     if (r < 0) return r
   }
+  const vmas: Vma[] = []
   for (v = k.maple.find(mm, start); v !== 0 && k.vmas.startOf(v) < end; v = k.maple.next(mm, v)) {
     if ((k.vmas.flagsHi(v) & VMH_SEALED) !== 0) return EPERM
     if (k.vmas.endOf(v) > end) {
@@ -202,27 +203,35 @@ export function* gatherVmas(k: Kernel, mm: Mm, start: Vpn, end: Vpn): Verb<AreaS
       if (r < 0) return r
     }
     if (!tryStartWrite(k, v)) yield* vmaStartWrite(k, v)
+    vmas.push(v)
   }
-  return takeOut(k, mm, start, end)
+  return takeOut(k, mm, vmas)
 }
 
 /** The same in one plain turn. Undefined, and nothing has changed, where an area must be split, is sealed, has readers, or
  * an owner who is to be told.
  */
 export function gatherNow(k: Kernel, mm: Mm, start: Vpn, end: Vpn): Gathered | undefined {
-  for (let v = k.maple.find(mm, start); v !== 0 && k.vmas.startOf(v) < end; v = k.maple.next(mm, v)) {
+  let v = k.maple.find(mm, start)
+  if (v === 0 || k.vmas.startOf(v) >= end) return takeOut(k, mm, [])
+  const vmas = [v]
+  for (;;) {
     if (k.vmas.startOf(v) < start || k.vmas.endOf(v) > end || (k.vmas.flagsHi(v) & VMH_SEALED) !== 0) return undefined
     if (hasClose(k, v) || !canStartWrite(k, v)) return undefined
+    if (k.vmas.endOf(v) === end) break
+    v = k.maple.next(mm, v)
+    if (v === 0 || k.vmas.startOf(v) >= end) break
+    vmas.push(v)
   }
-  return takeOut(k, mm, start, end)
+  return takeOut(k, mm, vmas)
 }
 
-/** Nothing fails and nothing waits: the areas of `[start, end)` leave the tree together. */
-function takeOut(k: Kernel, mm: Mm, start: Vpn, end: Vpn): Gathered {
-  const g: Gathered = { vmas: [], pages: 0, accounted: 0, locked: 0 }
-  for (let v = k.maple.find(mm, start); v !== 0 && k.vmas.startOf(v) < end; v = k.maple.find(mm, start)) {
+/** Nothing fails and nothing waits: the areas leave the tree together. */
+function takeOut(k: Kernel, mm: Mm, vmas: Vma[]): Gathered {
+  const g: Gathered = { vmas, pages: 0, accounted: 0, locked: 0 }
+  for (let i = 0; i < vmas.length; i++) {
+    const v = vmas[i]!
     const n = k.vmas.pages(v)
-    g.vmas.push(v)
     g.pages += n
     if ((k.vmas.flags(v) & VM_ACCOUNT) !== 0) g.accounted += n
     if ((k.vmas.flags(v) & VM_LOCKED) !== 0) g.locked += n
