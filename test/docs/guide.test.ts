@@ -1,0 +1,96 @@
+/** The programs in the guides, as they stand there: what they print, and what the compiler says. */
+import { spawnSync } from "node:child_process"
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { basename, join } from "node:path"
+import { Console, Effect } from "effect"
+import { afterAll, describe, expect, it } from "vitest"
+import { root } from "../../tools/run.ts"
+
+const guide = join(root, "docs", "guide")
+const folder = join(root, "temp", `guide-${process.pid}`)
+
+type Block = { readonly label: string; readonly code: string }
+
+/** Blocks that have a label, in square brackets after the language, or are the first behind one that has. */
+const blocksOf = (page: string): readonly Block[] => {
+  const text = readFileSync(join(guide, page), "utf8")
+  return [...text.matchAll(/^```(?:ts|text)(?: \[(.+)\])?\n([^]*?)^```$/gm)].map(([, label = "", code]) => ({
+    label,
+    code: code!
+  }))
+}
+
+const first = blocksOf("first-driver.md")
+const locks = blocksOf("locks-sections-flags.md")
+const program = (name: string): string => readFileSync(join(guide, "programs", name), "utf8")
+
+/** The first guide's mistakes: one edit of the program each. */
+const noflag = program("greeter.ts").replace("vma.setMixedmap().tryClearMaywrite()", "vma.tryClearMaywrite()")
+
+/** What TypeScript says to each file. */
+function compile(files: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  mkdirSync(folder, { recursive: true })
+  for (const [name, code] of files) writeFileSync(join(folder, name), code)
+  const options = { extends: "../../tsconfig.json", include: ["."] }
+  const compilerOptions = { noUnusedLocals: false, noErrorTruncation: true }
+  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ ...options, compilerOptions }))
+  const tsc = join(root, "node_modules", "typescript", "bin", "tsc")
+  const { stdout } = spawnSync(process.execPath, [tsc, "-p", folder, "--pretty", "false"], {
+    cwd: root,
+    encoding: "utf8"
+  })
+  const said = new Map<string, string>()
+  let file = ""
+  for (const line of stdout.split("\n").filter((each) => each !== "")) {
+    const [, path, message] = /^(\S+)\(\d+,\d+\): (error .*)$/.exec(line) ?? []
+    if (path !== undefined) file = basename(path)
+    said.set(file, `${said.get(file) ?? ""}${message ?? line}\n`)
+  }
+  return said
+}
+
+const given = locks.find((one) => one.label === "given")!.code
+const pairs = locks.flatMap(({ label, code }, i) =>
+  label === "accepted" || label === "refused"
+    ? [{ file: `${i}-${label}.ts`, code: given + code, expected: label === "refused" ? locks[i + 1]!.code : undefined }]
+    : []
+)
+const names = ["hello.ts", "greeter.ts", "unseen.ts"]
+const said = compile(
+  new Map([
+    ...pairs.map(({ file, code }) => [file, code] as const),
+    ...names.map((name) => [name, program(name)] as const),
+    ["noflag.ts", noflag]
+  ])
+)
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+describe("locks, sections and flags", () => {
+  it("there are programs of both kinds", () => expect(pairs.length).toBeGreaterThan(15))
+  it.each(pairs)("$file: the compiler says what the page says", ({ file, expected }) => {
+    expect(said.get(file)).toBe(expected)
+  })
+})
+
+describe("whole programs", () => {
+  const printed = [...first, ...locks].filter(({ label }) => label.startsWith("output of "))
+  it.each(first.filter(({ label }) => label.endsWith(".ts") && !label.includes(" ")))(
+    "$label stands in the guide as it is in its file",
+    ({ label, code }) => expect(code).toBe(program(label))
+  )
+  it.each(names)("%s compiles", (name) => expect(said.get(name)).toBeUndefined())
+  it("a missing flag is refused in the words of the guide", () => {
+    expect(said.get("noflag.ts")).toBe(first.find(({ label }) => label === "compiler on noflag.ts")!.code)
+  })
+  it.each(printed)("$label", async ({ label, code }) => {
+    const module = (await import(join(guide, "programs", label.slice("output of ".length)))) as {
+      readonly default: { readonly run: Effect.Effect<void, unknown> }
+    }
+    const lines: string[] = []
+    const listening = Object.assign(Object.create(console) as Console.Console, {
+      log: (...words: readonly unknown[]) => lines.push(words.join(" "))
+    })
+    await Effect.runPromise(Effect.provideService(module.default.run, Console.Console, listening))
+    expect(`${lines.join("\n")}\n`).toBe(code)
+  })
+})
