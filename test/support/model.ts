@@ -1,8 +1,8 @@
 /** What memory ought to do, told as plainly as possible: for each process a map from page to protection and contents. */
-import { EACCES, EBADF, EBUSY, EEXIST, EFAULT, EINVAL, ENODEV, ENOMEM, OK } from "../../lib/flags/Errno.ts"
+import { EACCES, EBADF, EBUSY, EEXIST, EFAULT, EINVAL, ENODEV, ENOMEM, EPERM, OK } from "../../lib/flags/Errno.ts"
 import { FAULT_ACCERR, FAULT_MAPERR, FAULT_OK, FAULT_SIGBUS } from "../../lib/flags/FaultFlags.ts"
 import * as MAP from "../../lib/flags/MapFlags.ts"
-import { WRITE } from "../../lib/flags/ProtFlags.ts"
+import { EXEC, WRITE } from "../../lib/flags/ProtFlags.ts"
 import {
   DEVICE,
   DEVICE_PAGES,
@@ -112,7 +112,7 @@ export class Model {
     if (!isAnonymous) {
       if (shared && (op.prot & WRITE) !== 0 && (op.fd === FILE_RO || op.fd === PIPE)) return EACCES
       if (op.fd === FILE_WO) return EACCES
-      if (op.fd === PIPE) return ENODEV
+      if (op.fd === PIPE) return (op.prot & EXEC) !== 0 ? EPERM : ENODEV // nothing is executed from a pipe
     }
     const thing = isAnonymous
       ? shared
