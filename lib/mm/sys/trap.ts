@@ -57,7 +57,11 @@ function miss(k: Kernel, addr: Addr, write: boolean): number {
 function resolveNow(k: Kernel, mm: Mm, vpn: Vpn, access: Access): number {
   k.trace.point(T_FAULT, mm, vpn, access)
   const code = faultNow(k, mm, vpn, access)
-  if (code !== GIVE_UP) return code
+  return code === GIVE_UP ? resolveByGenerator(k, mm, vpn, access) : code
+}
+
+/** Apart from its caller, which would otherwise allocate what the closure catches on every fault. */
+function resolveByGenerator(k: Kernel, mm: Mm, vpn: Vpn, access: Access): number {
   const r = runNow(k, () => fault(k, mm, vpn, access))
   return typeof r === "number" ? r : FAULT_WOULD_WAIT
 }
