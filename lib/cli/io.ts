@@ -36,6 +36,21 @@ export function firstLine(thrown: unknown): string {
   return line.length > longestLine ? `${line.slice(0, longestLine)}…` : line.trim()
 }
 
+const mostFindings = 12
+
+/** All that a failed check has to say, a line a finding; of many only the first. */
+export function findingsOf(thrown: unknown): string {
+  const lines = (thrown instanceof Error ? thrown.message : plain(thrown))
+    .split("\n")
+    .filter((one) => one.trim() !== "")
+  if (lines.length === 0) return firstLine(thrown)
+  const shown = lines
+    .slice(0, mostFindings)
+    .map((one) => (one.length > longestLine ? `${one.slice(0, longestLine)}…` : one))
+  const more = lines.length - shown.length
+  return [...shown, ...(more > 0 ? [`  and ${more} more`] : [])].join("\n").trim()
+}
+
 /** A failure without a message of its own is named by its tag, as `EBUSY` is. */
 function plain(thrown: unknown): string {
   if (typeof thrown === "object" && thrown !== null) {

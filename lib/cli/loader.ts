@@ -11,6 +11,7 @@ let isInstalled = false
 export function installLoader(): void {
   if (isInstalled) return
   isInstalled = true
+  process.setSourceMapsEnabled(true) // messages name lines of the TypeScript, not of what is left of it without types
   const { register, registerHooks }: NodeModule = nodeModule
   if (registerHooks === undefined) register(new URL("./loader-hooks.js", import.meta.url))
   else registerHooks({ resolve: hooks.resolve, load: hooks.load })

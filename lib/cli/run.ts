@@ -4,7 +4,7 @@ import { basename, resolve } from "node:path"
 import { pathToFileURL } from "node:url"
 import { inspect } from "node:util"
 import { Cause, Console, Effect, Exit } from "effect"
-import { CommandError, EXIT_CHECK_FAILED, EXIT_INTERRUPTED, EXIT_OK, firstLine, type Io } from "./io.ts"
+import { CommandError, EXIT_CHECK_FAILED, EXIT_INTERRUPTED, EXIT_OK, findingsOf, firstLine, type Io } from "./io.ts"
 import { installLoader } from "./loader.ts"
 import { isFailedCheck, type Scenario, scenarioOf } from "./scenario.ts"
 
@@ -99,7 +99,7 @@ function judge(scenario: Scenario, exit: Exit.Exit<unknown, unknown>): number {
   if (Exit.isSuccess(exit)) return EXIT_OK
   const cause = Cause.squash(exit.cause)
   if (isFailedCheck(cause)) {
-    const message = `scenario ${scenario.name}: check failed: ${firstLine(cause)}`
+    const message = `scenario ${scenario.name}: check failed: ${findingsOf(cause)}`
     throw new CommandError(message, { cause, exitCode: EXIT_CHECK_FAILED })
   }
   const verb = Cause.hasDies(exit.cause) ? "died" : Cause.hasFails(exit.cause) ? "failed" : "interrupted itself"

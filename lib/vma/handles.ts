@@ -69,5 +69,6 @@ export class OwnedPage {
 /** The caller's caller's place in the source, for messages. */
 export function siteOf(skip: number): string {
   const lines = new Error().stack?.split("\n") ?? []
-  return lines[skip + 1]?.trim() ?? "at an unknown place"
+  const line = lines[skip + 1]?.trim() ?? "an unknown place"
+  return `at ${/\((.*)\)$/.exec(line)?.[1] ?? line.replace(/^at (?:async )?/, "")}`
 }
