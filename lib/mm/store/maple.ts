@@ -5,6 +5,28 @@ import type { Vma } from "./vmas.ts"
 
 /** The area trees of one world. */
 export class Maple extends MapleTree {
+  /** Every area of mm, lowest first. */
+  list(mm: number): Vma[] {
+    const out: Vma[] = []
+    this.collect(this.root[mm]!, this.height[mm]!, out)
+    return out
+  }
+  private collect(n: number, h: number, out: Vma[]): void {
+    for (let i = n << SHIFT, e = i + this.cnt[n]!; i < e; i++) {
+      if (h === 0) out.push(this.kid[i]!)
+      else this.collect(this.kid[i]!, h - 1, out)
+    }
+  }
+  /** Takes every area out at once. */
+  clear(mm: number): void {
+    this.finger = 0
+    const n = this.root[mm]!
+    const h = this.height[mm]!
+    if (h > 0) for (let i = 0; i < this.cnt[n]!; i++) this.freeTree(this.kid[(n << SHIFT) + i]!, h - 1)
+    this.cnt[n] = 0
+    this.height[mm] = 0
+    this.count[mm] = 0
+  }
   /** The area just below v; 0 if none. */
   prev(mm: number, v: Vma): Vma {
     this.descend(mm, this.vmas.start[v]!)
