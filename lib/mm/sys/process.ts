@@ -7,11 +7,11 @@ import { enoughMemory, vmStatAccount } from "../area/account.ts"
 import { mmAlloc, mmdrop, mmRelease } from "../area/mm.ts"
 import { mmapUnlock, needMmap, tryMmap, WRITE } from "../area/mmap-lock.ts"
 import { fget, fput } from "../area/object.ts"
-import { openVma } from "../area/ops.ts"
-import { detachVma, insertVma, removeVma } from "../area/vma.ts"
+import { hasClose, hasHook, openVma } from "../area/ops.ts"
+import { buryVma, insertVma, removeVma } from "../area/vma.ts"
 import { tryStartWrite, vmaStartWrite } from "../area/vma-lock.ts"
 import { vmBugOn } from "../base/debug.ts"
-import type { Verb } from "../base/stop.ts"
+import { H_OPEN, type Verb } from "../base/stop.ts"
 import { T_EXIT, T_FORK } from "../base/trace.ts"
 import { TASK_PAGES } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
@@ -30,7 +30,7 @@ import {
   START_STACK
 } from "../store/mms.ts"
 import { MAX_FDS, type Task, TASK_DEAD } from "../store/tasks.ts"
-import type { Vma } from "../store/vmas.ts"
+import { VMA_DETACHED, type Vma } from "../store/vmas.ts"
 import { PR_MDWE_NO_INHERIT } from "./rlimit.ts"
 
 const INHERITED = [START_BRK, BRK, START_STACK, START_DATA, END_DATA, START_CODE, END_CODE, MMAP_BASE] as const
@@ -108,23 +108,35 @@ function* dupMm(k: Kernel, mm: Mm, child: Mm): Verb<"NEED_LOCK" | "NEED_HOOK" | 
 }
 
 function* dupAreas(k: Kernel, mm: Mm, child: Mm): Verb<"NEED_LOCK" | "NEED_HOOK" | "PREEMPT"> {
-  for (let v = k.maple.find(mm, 0); v !== 0; v = k.maple.next(mm, v)) {
+  // a list, since the tree finds fast in one address space at a time; under the write lock it stays as it is
+  for (const v of k.maple.list(mm)) {
     if (!tryStartWrite(k, v)) yield* vmaStartWrite(k, v)
     if ((k.vmas.flags(v) & VM_DONTCOPY) !== 0) continue
-    const r = yield* dupArea(k, v, child)
+    const w = newCopy(k, v, child)
+    if (w < 0) return w
+    if (hasHook(k, w, H_OPEN)) {
+      const opened = yield* openVma(k, w)
+      if (opened < 0) {
+        dropCopy(k, w)
+        return opened
+      }
+    }
+    insertVma(k, w, v)
+    vmStatAccount(k, child, k.vmas.flags(v), k.vmas.pages(w))
+    const r = (k.vmas.flags(v) & VM_WIPEONFORK) !== 0 ? OK : copyPageRange(k, v, w)
     if (r !== OK) return r
     if (k.runs.preempt) yield k.runs.point()
   }
   return OK
 }
 
-function* dupArea(k: Kernel, v: Vma, child: Mm): Verb<"NEED_HOOK"> {
+/** A detached copy of `v` for `child`, charged for and with an anon_vma of its own; ENOMEM. */
+function newCopy(k: Kernel, v: Vma, child: Mm): number {
   const lo = k.vmas.flags(v)
   const charge = (lo & VM_ACCOUNT) !== 0 ? k.vmas.pages(v) : 0
   if (charge !== 0 && enoughMemory(k, k.vmas.mmOf(v), charge) !== OK) return ENOMEM
   const w = k.vmas.dup(v)
-  const wipe = (lo & VM_WIPEONFORK) !== 0
-  if (w === 0 || !k.maple.reserve(1) || (!wipe && !k.anon.fork(w, v))) {
+  if (w === 0 || !k.maple.reserve(1) || ((lo & VM_WIPEONFORK) === 0 && !k.anon.fork(w, v))) {
     if (w !== 0) k.vmas.free(w)
     k.committed -= charge
     return ENOMEM
@@ -132,17 +144,15 @@ function* dupArea(k: Kernel, v: Vma, child: Mm): Verb<"NEED_HOOK"> {
   k.vmas.setMm(w, child)
   k.vmas.setFlags(w, lo & ~VM_LOCKED_MASK, k.vmas.flagsHi(v))
   fget(k, k.vmas.file(w))
-  const opened = yield* openVma(k, w)
-  if (opened < 0) {
-    k.anon.unlinkAll(w)
-    fput(k, k.vmas.file(w))
-    k.vmas.free(w)
-    k.committed -= charge
-    return opened
-  }
-  insertVma(k, w, v)
-  vmStatAccount(k, child, lo, k.vmas.pages(w))
-  return wipe ? OK : copyPageRange(k, v, w)
+  return w
+}
+
+/** The copy's owner refused it. */
+function dropCopy(k: Kernel, w: Vma): void {
+  if ((k.vmas.flags(w) & VM_ACCOUNT) !== 0) k.committed -= k.vmas.pages(w)
+  k.anon.unlinkAll(w)
+  fput(k, k.vmas.file(w))
+  k.vmas.free(w)
 }
 
 /** Ends a process: its address space, if it was the last user, then its descriptors.
@@ -207,7 +217,10 @@ function* exitMmap(k: Kernel, mm: Mm): Verb<"NEED_HOOK", void> {
     k.trace.point(T_EXIT, mm, 0, 0)
     for (const n of k.notifiers.get(mm) ?? []) n.release?.()
     k.mms.updateHiwaterRss(mm)
-    for (const v of takeAll(k, mm)) yield* removeVma(k, v)
+    for (const v of takeAll(k, mm)) {
+      if (hasClose(k, v)) yield* removeVma(k, v)
+      else buryVma(k, v)
+    }
   } finally {
     mmapUnlock(k, mm, WRITE)
   }
@@ -216,10 +229,9 @@ function* exitMmap(k: Kernel, mm: Mm): Verb<"NEED_HOOK", void> {
 
 /** Zaps and detaches every area of `mm`, and frees its page tables. */
 function takeAll(k: Kernel, mm: Mm): Vma[] {
-  const areas: Vma[] = []
+  const areas = k.maple.list(mm)
   let cleared = false
-  for (let v = k.maple.find(mm, 0); v !== 0; v = k.maple.next(mm, v)) {
-    areas.push(v)
+  for (const v of areas) {
     if (zapRange(k, v, k.vmas.startOf(v), k.vmas.endOf(v), ZAP_UNMAP)) cleared = true
   }
   if (cleared) flushRange(k, mm, 0, TASK_PAGES)
@@ -228,7 +240,8 @@ function takeAll(k: Kernel, mm: Mm): Vma[] {
   for (const v of areas) {
     if ((k.vmas.flags(v) & VM_ACCOUNT) !== 0) k.committed -= k.vmas.pages(v)
     vmStatAccount(k, mm, k.vmas.flags(v), k.vmas.startOf(v) - k.vmas.endOf(v))
-    detachVma(k, v)
+    k.vmas.setState(v, VMA_DETACHED)
   }
+  k.maple.clear(mm)
   return areas
 }
