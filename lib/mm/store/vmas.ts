@@ -85,7 +85,8 @@ export class Vmas {
     if (w === 0) return 0
     const a = v << 4
     const b = w << 4
-    for (let f = 0; f < 16; f++) this.rec[b + f] = this.rec[a + f]!
+    const { rec } = this
+    for (let f = 0; f < 16; f++) rec[b + f] = rec[a + f]!
     this.pgoffs[w] = this.pgoffs[v]!
     this.rec[b + ANON] = 0
     this.rec[b + CHAIN] = 0
