@@ -125,6 +125,34 @@ it("tells a failed check from a mishap: exit code 1", async () => {
   expect(exitCode).toBe(1)
 })
 
+it("says everything that a failed check found, and of very much the first dozen", async () => {
+  const text = (n: number): string =>
+    `${effect}export default Effect.fail({ _tag: "CheckFailed", message: ["leak check:", ...Array.from({ length: ${n} }, (_, i) => "  page " + i)].join("\\n") })`
+  const few = await run(text(2))
+  expect(few.err).toContain("check failed: leak check:\n  page 0\n  page 1\n")
+  expect(few.exitCode).toBe(1)
+  const many = await run(text(40))
+  expect(many.err.trimEnd().split("\n")).toHaveLength(13)
+  expect(many.err).toContain("  and 29 more")
+})
+
+it("names the line of the TypeScript where a page was put twice", async () => {
+  const text = `import { Effect } from "effect"
+import { Kernel, Page } from "pagewright"
+interface Gone {
+  readonly a: number
+}
+export default Kernel.scenario({ name: "twice", frames: 64 }, Effect.gen(function* () {
+  const page = yield* Page.allocPage("GFP_KERNEL")
+  yield* Page.put(page)
+  yield* Page.put(page)
+}).pipe(Effect.scoped, Effect.orDie))
+export type { Gone }`
+  const { err, exitCode } = await run(text)
+  expect(err).toMatch(/put twice: at \S+:8:\d+, and again at \S+:9:\d+/)
+  expect(exitCode).toBe(2)
+})
+
 it("shows a stack trace, with the source's own lines, only with --debug", async () => {
   const text = `${effect}\ntype Long =\n  | 1\n  | 2\nexport default Effect.sync(() => {\n  throw new Error("BUG: here")\n})`
   const { err, exitCode } = await run(text, "--debug")
