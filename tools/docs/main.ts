@@ -2,7 +2,7 @@
  * `npm run docs`: the API model of the built types as Markdown, with the guide and the specification as one site.
  * The site lands in docs/.vitepress/dist; `npx vitepress preview docs` serves it.
  */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Extractor, ExtractorConfig } from "@microsoft/api-extractor"
 import { root, run } from "../run.ts"
@@ -33,6 +33,15 @@ function writeModel(config: string, name: string): void {
   writeFileSync(apiJsonFilePath, JSON.stringify({ ...model, name }))
 }
 
+/** Labels of blocks come out of api-documenter escaped: it takes no emphasis from comments. */
+function emphasiseLabels(): void {
+  for (const name of readdirSync(pages)) {
+    const page = join(pages, name)
+    const text = readFileSync(page, "utf8")
+    writeFileSync(page, text.replaceAll(/\\\*\\\*([A-Z][a-z ]+:)\\\*\\\*/g, "**$1**"))
+  }
+}
+
 async function main(): Promise<number> {
   rmSync(models, { recursive: true, force: true })
   rmSync(pages, { recursive: true, force: true })
@@ -47,6 +56,7 @@ async function main(): Promise<number> {
       console.error(output)
       return code
     }
+    if (tool === "api-documenter") emphasiseLabels()
   }
   console.log("the site stands in docs/.vitepress/dist; npx vitepress preview docs serves it")
   return 0
