@@ -197,8 +197,9 @@ export class MapleTree {
     return this.kid[(this.pNode[0]! << SHIFT) + this.pSlot[0]!]!
   }
   protected maxGap(n: number): number {
+    const { gap } = this
     let m = 0
-    for (let i = n << SHIFT, e = i + this.cnt[n]!; i < e; i++) if (this.gap[i]! > m) m = this.gap[i]!
+    for (let i = n << SHIFT, e = i + this.cnt[n]!; i < e; i++) if (gap[i]! > m) m = gap[i]!
     return m
   }
   /** Refreshes key and gap of the path above level `from`; stops where nothing changes. */
@@ -268,15 +269,16 @@ export class MapleTree {
       this.pNode[h] = n
       this.pSlot[h] = i
     }
+    const { key, gap, kid } = this
     const base = n << SHIFT
     for (let j = base + this.cnt[n]!; j > base + i; j--) {
-      this.key[j] = this.key[j - 1]!
-      this.gap[j] = this.gap[j - 1]!
-      this.kid[j] = this.kid[j - 1]!
+      key[j] = key[j - 1]!
+      gap[j] = gap[j - 1]!
+      kid[j] = kid[j - 1]!
     }
-    this.key[base + i] = k
-    this.gap[base + i] = g
-    this.kid[base + i] = c
+    key[base + i] = k
+    gap[base + i] = g
+    kid[base + i] = c
     this.cnt[n]!++
     this.pullUp(mm, h)
   }
@@ -291,20 +293,15 @@ export class MapleTree {
     this.pSlot[h] = this.cnt[n]! - 1
   }
   protected move(a: number, i: number, b: number, j: number, n: number): void {
+    const { key, gap, kid } = this
     const x = (a << SHIFT) + i
     const y = (b << SHIFT) + j
-    if (y <= x)
-      for (let q = 0; q < n; q++) {
-        this.key[y + q] = this.key[x + q]!
-        this.gap[y + q] = this.gap[x + q]!
-        this.kid[y + q] = this.kid[x + q]!
-      }
-    else
-      for (let q = n - 1; q >= 0; q--) {
-        this.key[y + q] = this.key[x + q]!
-        this.gap[y + q] = this.gap[x + q]!
-        this.kid[y + q] = this.kid[x + q]!
-      }
+    for (let k = 0; k < n; k++) {
+      const q = y <= x ? k : n - 1 - k // they may overlap
+      key[y + q] = key[x + q]!
+      gap[y + q] = gap[x + q]!
+      kid[y + q] = kid[x + q]!
+    }
   }
   /** Takes v out of the tree. */
   erase(mm: number, v: Vma): void {
@@ -328,10 +325,11 @@ export class MapleTree {
     const n = this.pNode[h]!
     const base = n << SHIFT
     const c = --this.cnt[n]!
+    const { key, gap, kid } = this
     for (let j = base + this.pSlot[h]!; j < base + c; j++) {
-      this.key[j] = this.key[j + 1]!
-      this.gap[j] = this.gap[j + 1]!
-      this.kid[j] = this.kid[j + 1]!
+      key[j] = key[j + 1]!
+      gap[j] = gap[j + 1]!
+      kid[j] = kid[j + 1]!
     }
     if (c < MIN) this.finger = 0
     if (h === this.height[mm]) {
