@@ -1,7 +1,7 @@
 /** The built library, as plain node runs it, with the sources' types: what a compiler or a test runner makes of the
  * sources costs 1.7 to 13 times as much.
  */
-import type * as Lookup from "../lib/mm/area/mmap-lock.ts"
+import type * as MmapLock from "../lib/mm/area/mmap-lock.ts"
 import type * as Config from "../lib/mm/base/config.ts"
 import type * as Insert from "../lib/mm/page/insert.ts"
 import type * as PageTlb from "../lib/mm/page/tlb.ts"
@@ -9,6 +9,7 @@ import type * as Zap from "../lib/mm/page/zap.ts"
 import type * as Boot from "../lib/mm/sys/boot.ts"
 import type * as Mmap from "../lib/mm/sys/mmap.ts"
 import type * as Mprotect from "../lib/mm/sys/mprotect.ts"
+import type * as Mremap from "../lib/mm/sys/mremap.ts"
 import type * as Munmap from "../lib/mm/sys/munmap.ts"
 import type * as Process from "../lib/mm/sys/process.ts"
 import type * as RunNow from "../lib/mm/sys/run-now.ts"
@@ -20,9 +21,10 @@ export const { tiny } = (await built("mm/base/config.js")) as typeof Config
 export const { mmap } = (await built("mm/sys/mmap.js")) as typeof Mmap
 export const { munmap } = (await built("mm/sys/munmap.js")) as typeof Munmap
 export const { mprotect } = (await built("mm/sys/mprotect.js")) as typeof Mprotect
+export const { mremap } = (await built("mm/sys/mremap.js")) as typeof Mremap
 export const { exit, fork, reap, spawn } = (await built("mm/sys/process.js")) as typeof Process
 export const { runNow } = (await built("mm/sys/run-now.js")) as typeof RunNow
 export const { vmInsertPage } = (await built("mm/page/insert.js")) as typeof Insert
 export const { zapPageRangeSingle } = (await built("mm/page/zap.js")) as typeof Zap
 export const { switchMm } = (await built("mm/page/tlb.js")) as typeof PageTlb
-export const { mmapUnlock, tryMmap } = (await built("mm/area/mmap-lock.js")) as typeof Lookup
+export const { mmapUnlock, tryMmap } = (await built("mm/area/mmap-lock.js")) as typeof MmapLock

@@ -85,7 +85,22 @@ static void split_merge_pair(void) {
   }
 }
 
+/* four written pages, there and back */
+static char *wanderer;
+static void moves(void) {
+  char *there = wanderer + 8 * PAGE;
+  for (int i = 0; i < PAIRS; i += 2) {
+    if (mremap(wanderer, 4 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, there) == MAP_FAILED) must(-1);
+    if (mremap(there, 4 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, wanderer) == MAP_FAILED) must(-1);
+  }
+}
+
 static void areas(void) {
+  wanderer = lonely(12, RW);
+  for (int i = 0; i < 4; i++) wanderer[i * PAGE] = 1;
+  must(munmap(wanderer + 4 * PAGE, 8 * PAGE));
+  time_it("mremap", PAIRS, 0, moves);
+  must(munmap(wanderer, 4 * PAGE));
   time_it("mmap.empty", PAIRS, 0, map_pair);
   comb = lonely(2 * HALF + 1, RW);
   for (int i = 0; i < HALF; i++) must(mprotect(comb + (2L * i + 1) * PAGE, PAGE, NONE));

@@ -37,7 +37,8 @@ async function measure(group: Group): Promise<Figures> {
   else if (group === "pages") (await import("./groups/pages.ts")).pages(figures)
   else if (group === "access") (await import("./groups/access.ts")).access(figures)
   else if (group === "boot") (await import("./groups/boot.ts")).boots(figures)
-  else await (await import("./groups/rim.ts")).rim(figures)
+  else if (group === "rim") await (await import("./groups/rim.ts")).rim(figures)
+  else await (await import("./groups/api.ts")).api(figures)
   return figures
 }
 

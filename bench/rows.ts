@@ -1,7 +1,7 @@
 /** What is measured, and what it should cost: the targets of the design's performance.md. */
 
 /** Programs that measure, each in a process of its own: V8 compiles for what a process has seen. */
-export const groups = ["areas", "pages", "access", "boot", "rim"] as const
+export const groups = ["areas", "pages", "access", "boot", "rim", "api"] as const
 /** One of them. */
 export type Group = (typeof groups)[number]
 
@@ -34,6 +34,7 @@ export const rows: readonly Row[] = [
     ratio: 0.5,
     rival: "kernel"
   },
+  { id: "mremap", group: "areas", name: "mremap, move of 4 populated pages", ns: 500, ratio: 0.15, rival: "kernel" },
   { id: "mmap.now", group: "areas", name: "mmap + munmap through runNow, empty mm" },
   { id: "fault.write", group: "pages", name: "anonymous write fault", ns: 330, ratio: 0.3, rival: "kernel" },
   { id: "fault.read", group: "pages", name: "anonymous read fault", ns: 50, ratio: 0.1, rival: "kernel" },
@@ -49,7 +50,7 @@ export const rows: readonly Row[] = [
     rival: "kernel"
   },
   { id: "fork.page", group: "pages", name: "fork, per page", ns: 16, ratio: 0.2, rival: "kernel" },
-  { id: "fork.vma", group: "pages", name: "fork + exit, per VMA of one page", rival: "kernel" },
+  { id: "fork.vma", group: "pages", name: "fork + exit, per VMA (every second has a page)", rival: "kernel" },
   { id: "insert", group: "pages", name: "vm_insert_page", ns: 40 },
   { id: "scan", group: "pages", name: "zap of 512 GiB, 40 empty leaf tables", ns: 2000 },
   { id: "load32", group: "access", name: "load32, TLB hit", ns: 4, ratio: 8, rival: "plain.load32" },
@@ -64,5 +65,9 @@ export const rows: readonly Row[] = [
   { id: "rim.floor", group: "rim", name: "Effect.suspend alone (what Effect charges)" },
   { id: "rim.plain", group: "rim", name: "rim: a plain verb under a guard", ns: 120 },
   { id: "rim.door", group: "rim", name: "rim: door of an empty verb", ns: 300 },
-  { id: "rim.mmap", group: "rim", name: "rim: mmap + munmap, empty mm" }
+  { id: "rim.mmap", group: "rim", name: "rim: mmap + munmap, empty mm" },
+  { id: "api.section", group: "api", name: "Locked.mmapRead, empty body", ns: 300 },
+  { id: "api.mmap", group: "api", name: "Task.mmap + Task.munmap" },
+  { id: "api.load", group: "api", name: "Task.load32, TLB hit" },
+  { id: "api.cpu", group: "api", name: "Task.cpu().load32, TLB hit" }
 ]
