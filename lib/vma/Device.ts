@@ -14,13 +14,13 @@ import { type Kernel, onWorld } from "./machine.ts"
 import { deviceOf, inner, servicesAs } from "./raw.ts"
 import type { AfterUnlock } from "./region.ts"
 import { settler } from "./settle.ts"
-import type { UserAddr } from "./unit.ts"
+import type { PageAligned, UserAddr } from "./unit.ts"
 import { View } from "./view.ts"
 import type { VmaNew } from "./VmaNew.ts"
 import type { AnyVma, VmaRef } from "./VmaRef.ts"
 import { enter } from "./world.ts"
 
-export type { HookBody, HookEffect, Hooks, ServicesOf } from "./hook.ts"
+export { type HookBody, type HookEffect, type Hooks, NOPAGE, type ServicesOf } from "./hook.ts"
 
 declare const device: unique symbol
 
@@ -112,13 +112,13 @@ export const make = <
     readonly maySplit?: <here extends AfterUnlock>(
       self: S,
       vma: VmaRef<Hooks["maySplit"]["level"], never, here>,
-      at: UserAddr
+      at: PageAligned<UserAddr>
     ) => HookBody<Sp, here>
-    /** Answers with the page to map at `at`. @locks mmap or VMA, read */
+    /** Answers with the page to map at `at`, or with `NOPAGE` if it mapped one itself. @locks mmap or VMA, read */
     readonly fault?: <here extends AfterUnlock>(
       self: S,
       vma: VmaRef<Hooks["fault"]["level"], never, here>,
-      at: UserAddr
+      at: PageAligned<UserAddr>
     ) => HookBody<F, here>
   }
 }): Device<S, OpenError, Effect.Error<M>, ServicesOf<Effect.Effect<S, OpenError, OR> | M | I | Rel | O | C | Sp | F>> =>

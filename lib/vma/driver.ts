@@ -6,14 +6,15 @@ import { vmBugOn } from "../mm/base/debug.ts"
 import { H_CLOSE, H_FAULT, H_MAY_SPLIT, H_MMAP, H_OPEN } from "../mm/base/stop.ts"
 import { addrOf } from "../mm/base/units.ts"
 import { OwnedPage } from "./handles.ts"
+import { NOPAGE } from "./hook.ts"
 import { Task } from "./process.ts"
 import { discharged, inner, ofDriver, unitOf } from "./raw.ts"
-import type { UserAddr } from "./unit.ts"
+import type { PageAligned, UserAddr } from "./unit.ts"
 import { View } from "./view.ts"
 import { type Driver, enter, type Guard, Inside, type OpenFile } from "./world.ts"
 
 /** A hook without its types: what it gets is made by `ofDriver`. */
-type AnyHook = (self: never, vma: never, at: UserAddr) => unknown
+type AnyHook = (self: never, vma: never, at: PageAligned<UserAddr>) => unknown
 
 /** A device as it was described. */
 export interface Definition {
@@ -82,6 +83,7 @@ export class BoundDriver implements Driver {
     const done = this.#for(open.scope, body(ofDriver(open.state), ofDriver(new View(guard, vma)), unitOf(addrOf(vpn))))
     if (hook !== H_FAULT) return done
     return Effect.map(done, (page) => {
+      if (page === NOPAGE) return 0
       const { world, run } = guard
       const frame = inner(ofDriver(page), OwnedPage).use(world)
       world.k.frames.get(frame) // somebody may put the page before the verb goes on

@@ -6,6 +6,12 @@ import type { InOrder, Markers, Takes } from "./Lockdep.ts"
 import type { Page } from "./page-handle.ts"
 import type { AfterUnlock, Body, Release, Stay } from "./region.ts"
 
+/** A fault hook's answer "there is a page now, I mapped it myself": under a lock of the driver's own, for instance. The
+ * access is tried again, and faults again if there is none.
+ * @source include/linux/mm_types.h VM_FAULT_NOPAGE (v6.18)
+ */
+export const NOPAGE = "VM_FAULT_NOPAGE" as const
+
 /** Lock level, answer and errnos of each hook.
  * @source include/linux/mm.h vm_operations_struct, Documentation/mm/process_addrs.rst (v6.18)
  */
@@ -19,7 +25,11 @@ export interface Hooks {
   /** Asked before a split. */
   readonly maySplit: { level: MmapWrite; gives: unknown; fails: Fail<"EINVAL" | "EACCES" | "EBUSY"> }
   /** Comes under the VMA's lock or under `mmap_lock` for reading: the weaker level, the stronger prohibition. */
-  readonly fault: { level: VmaRead; gives: Page; fails: Fail<"EIO" | "ENOMEM" | "EINVAL" | "EACCES" | "EFAULT"> }
+  readonly fault: {
+    level: VmaRead
+    gives: Page | typeof NOPAGE
+    fails: Fail<"EIO" | "ENOMEM" | "EINVAL" | "EACCES" | "EFAULT">
+  }
 }
 
 /** Any effect that hook `H` may be. */

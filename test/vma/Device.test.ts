@@ -417,6 +417,37 @@ describe("hooks", () => {
       })
     ))
 
+  it("a fault hook may map the page itself, under a lock of its own", () =>
+    onKernel(
+      Effect.gen(function* () {
+        const page = yield* Page.allocPage("GFP_KERNEL|__GFP_ZERO")
+        yield* Page.write(page, 0, Uint8Array.of(42))
+        let calls = 0
+        const device = Device.make({
+          open: Effect.void,
+          kind: "mixedmap",
+          mmap: () => Effect.void,
+          vmOps: {
+            fault: (_, vma, at) =>
+              Effect.gen(function* () {
+                calls++
+                if (!vma.has("VM_MIXEDMAP")) return yield* Fail.fail("EFAULT")
+                yield* Effect.catchTag(vma.vmInsertPage(at, page), "EBUSY", () => Effect.void)
+                return Device.NOPAGE
+              })
+          }
+        })
+        yield* using(device, (fd) =>
+          Effect.gen(function* () {
+            const base = yield* Task.mmap({ ...shared, fd })
+            expect(yield* Task.load8(base)).toBe(42)
+            expect(yield* Task.load8(base)).toBe(42)
+            expect(calls).toBe(1)
+          })
+        )
+      })
+    ))
+
   it("a veto of the split is munmap's and mprotect's errno", () =>
     onKernel(
       Effect.gen(function* () {
