@@ -338,7 +338,8 @@ function* copyVma(k: Kernel, v: Vma, at: Vpn, to: Vpn, pages: number): Verb<Area
   const below = k.maple.near[0]!
   const above = k.maple.near[1]!
   const range = rangeLike(k, v, below, above, to, to + pages, pgoff)
-  const merged = yield* mergeNewRange(k, { ...range, copiedFrom: v })
+  range.copiedFrom = v
+  const merged = yield* mergeNewRange(k, range)
   if (merged !== 0) return merged
   const w = k.vmas.dup(v)
   if (w === 0) return ENOMEM

@@ -50,31 +50,39 @@ export function* munmap(k: Kernel, task: number, addr: Word, len: Word): Verb<Ar
   }
 }
 
-/** The whole of it in one plain turn, where nothing has to wait: whole areas, without readers or owners.
- * @returns OK | GIVE_UP, nothing has changed
+/** The whole of it in one plain turn, lock and all.
+ * @returns OK | GIVE_UP something would wait, nothing has changed
  */
 function unmapNow(k: Kernel, mm: Mm, start: Vpn, end: Vpn): number {
   if (k.runs.preempt || !tryMmap(k, mm, WRITE)) return GIVE_UP
   try {
-    const g = gatherNow(k, mm, start, end)
-    if (g === undefined) return GIVE_UP
-    if (g.vmas.length === 0) return OK
-    k.trace.point(T_MUNMAP, mm, start, end - start)
-    unaccountGathered(k, mm, g)
-    if (clearEntries(k, mm, g)) {
-      flushRange(k, mm, startOf(k, g), endOf(k, g))
-      putGathered(k)
-    }
-    endClear(k, mm, g)
-    for (let i = 0; i < g.vmas.length; i++) buryVma(k, g.vmas[i]!)
-    return OK
+    return unmapRangeNow(k, mm, start, end)
   } finally {
     mmapUnlock(k, mm, WRITE)
   }
 }
 
+/** As `unmapRange`, in one plain turn: only whole areas, without readers or owners.
+ * @returns OK | GIVE_UP something would wait, nothing has changed
+ * @locks mmap write
+ */
+function unmapRangeNow(k: Kernel, mm: Mm, start: Vpn, end: Vpn): number {
+  const g = gatherNow(k, mm, start, end)
+  if (g === undefined) return GIVE_UP
+  if (g.vmas.length === 0) return OK
+  k.trace.point(T_MUNMAP, mm, start, end - start)
+  unaccountGathered(k, mm, g)
+  if (clearEntries(k, mm, g)) {
+    flushRange(k, mm, startOf(k, g), endOf(k, g))
+    putGathered(k)
+  }
+  endClear(k, mm, g)
+  for (let i = 0; i < g.vmas.length; i++) buryVma(k, g.vmas[i]!)
+  return OK
+}
+
 /** Takes everything out of `[start, end)`. Once the areas are out of the tree `detached` is called, if given: the caller
- * may let readers in while the pages go.
+ * may let readers in while the pages go. In one plain turn nobody could come in.
  * @returns OK | ENOMEM | EPERM | errno of a veto
  * @partial splits stay
  * @locks mmap write
@@ -86,6 +94,8 @@ export function* unmapRange(
   end: Vpn,
   detached: (() => void) | undefined
 ): Verb<AreaStops> {
+  const now = k.runs.preempt ? GIVE_UP : unmapRangeNow(k, mm, start, end)
+  if (now !== GIVE_UP) return now
   const g = yield* gatherVmas(k, mm, start, end)
   if (typeof g === "number") return g
   if (g.vmas.length === 0) return OK
