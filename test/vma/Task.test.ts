@@ -216,6 +216,17 @@ describe("Task", () => {
           cpu.store32(at + 4094, 0x01020304)
           expect([cpu.load8(at + 4094), cpu.load32(at + 4094), cpu.takeFault()]).toEqual([4, 0x01020304, undefined])
           expect(yield* Task.load32(at + 4094)).toBe(0x01020304)
+          cpu.store64(at + 4092, 0x1122334455667788n)
+          expect([cpu.load64(at + 4092), cpu.load16(at + 4095), cpu.takeFault()]).toEqual([
+            0x1122334455667788n,
+            0x4455,
+            undefined
+          ])
+          cpu.store16(at + 4095, 0xabcd)
+          expect([cpu.load16(at + 4095), cpu.load32(at + 4096)]).toEqual([0xabcd, 0x112233ab])
+          cpu.store64(at + 2 * 4096 - 3, 0xffff_ffff_ffff_ffffn)
+          expect(cpu.takeFault()).toEqual({ _tag: "SIGSEGV", code: "MAPERR", address: at + 2 * 4096 })
+          expect(cpu.load8(at + 2 * 4096 - 3)).toBe(0)
           cpu.load8(0x10)
           expect(cpu.takeFault()).toEqual({ _tag: "SIGSEGV", code: "MAPERR", address: 0x10 })
           expect(cpu.takeFault()).toBeUndefined()
