@@ -244,6 +244,6 @@ function takeOut(k: Kernel, mm: Mm, vmas: Vma[]): Gathered {
 /** Takes what was gathered out of the statistics. */
 export function unaccountGathered(k: Kernel, mm: Mm, g: Gathered): void {
   for (const v of g.vmas) vmStatAccount(k, mm, k.vmas.flags(v), k.vmas.startOf(v) - k.vmas.endOf(v))
-  k.mms.addStat(mm, LOCKED_VM, -g.locked)
+  if (g.locked !== 0) k.mms.addStat(mm, LOCKED_VM, 0 - g.locked)
   k.committed -= g.accounted
 }

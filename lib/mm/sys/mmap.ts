@@ -47,7 +47,7 @@ import { fget, fput } from "../area/object.ts"
 import type { AreaStops } from "../area/vma.ts"
 import { H_MMAP, type Verb } from "../base/stop.ts"
 import { T_MMAP } from "../base/trace.ts"
-import { addrOf, lowBits, offsetInPage, pageOf, pagesUp, type Word, WORD_PAGES } from "../base/units.ts"
+import { addrOf, isZero, lowBits, offsetInPage, pageOf, pagesUp, type Word, WORD_PAGES } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { F_SEAL_FUTURE_WRITE, F_SEAL_WRITE } from "../object/shmem.ts"
 import type { FaultStops } from "../page/fault.ts"
@@ -103,7 +103,7 @@ export function* mmap(
   }
   const mm = k.tasks.mm(task)
   const q: Request = { mm, task, start: 0, pages, pgoff: pageOf(off), lo: 0, hi: 0, file, flags: fl }
-  const empty = pageOf(len) === 0 && offsetInPage(len) === 0
+  const empty = isZero(len)
   const now = mmapNow(k, q, addr, empty, lowBits(prot))
   if (now !== GIVE_UP) return now < 0 ? now : addrOf(q.start)
   fget(k, file) // the descriptor may be closed while the lock is waited for
