@@ -18,7 +18,8 @@ export default {
     sidebar: {
       "/guide/": [
         { text: "A first driver in ten minutes", link: "/guide/first-driver" },
-        { text: "Locks, sections and flags as types", link: "/guide/locks-sections-flags" }
+        { text: "Locks, sections and flags as types", link: "/guide/locks-sections-flags" },
+        { text: "What it costs", link: "/guide/performance" }
       ],
       "/api/": [
         { text: "pagewright", link: "/api/pagewright" },
