@@ -25,8 +25,8 @@ export function compile(): Host | string {
   if (cc.status !== 0) {
     close()
     return cc.error === undefined
-      ? `cc refuses kernel.c: ${cc.stderr.split("\n")[0]}`
-      : "no C compiler (cc) on the path"
+      ? `${compiler} refuses kernel.c: ${cc.stderr.split("\n")[0]}`
+      : `no C compiler (${compiler}) on the path`
   }
   return { run: (figures) => parse(figures, execFileSync(program, { encoding: "utf8" })), close }
 }
