@@ -98,9 +98,9 @@ function deltaOf(value: unknown): Delta {
 
 function statsOf(value: unknown): Stats {
   const [size, locked, data, stack, exe, ...more] = listOf(value, "st")
-  const all = [size, locked, data, stack, exe]
-  if (!all.every(isCount) || more.length > 0) throw new FormatError("st is not five numbers of kB")
-  return all as unknown as Stats // every one of them was looked at
+  if (isCount(size) && isCount(locked) && isCount(data) && isCount(stack) && isCount(exe) && more.length === 0)
+    return [size, locked, data, stack, exe]
+  throw new FormatError("st is not five numbers of kB")
 }
 
 function sweepOf(value: unknown): ReadonlyMap<number, ReadonlyMap<number, string>> {
