@@ -8,6 +8,7 @@ import { Anon } from "./store/anon.ts"
 import { Files } from "./store/files.ts"
 import { Frames } from "./store/frames.ts"
 import { Maple } from "./store/maple.ts"
+import { Mappings } from "./store/mappings.ts"
 import { Mms } from "./store/mms.ts"
 import { Ptes } from "./store/ptes.ts"
 import { Runs } from "./store/runs.ts"
@@ -52,7 +53,7 @@ export interface Notifier {
 export interface PathEntry {
   /** FILE_* of store/files.ts. */
   readonly kind: number
-  /** Object behind a file; the entry holds a reference. 0 for devices. */
+  /** Object behind it; the entry holds a reference. */
   readonly obj: number
   /** Row of `k.ops` of a device; 0 for files. */
   readonly ops: number
@@ -72,6 +73,7 @@ export class Kernel {
   readonly maple: Maple
   readonly anon: Anon
   readonly files: Files
+  readonly mappings: Mappings
   readonly xarray: Xarray
   readonly mms: Mms
   readonly tasks: Tasks
@@ -109,7 +111,8 @@ export class Kernel {
     this.vmas = new Vmas(c.maxVmas, this.fail)
     this.maple = new Maple(this.vmas, c.maxMms, this.fail)
     this.anon = new Anon(c.maxAnon, this.vmas, this.fail)
-    this.files = new Files(c.maxFiles, this.vmas, this.fail)
+    this.files = new Files(c.maxFiles, this.fail)
+    this.mappings = new Mappings(this.vmas, c.maxFiles)
     this.xarray = new Xarray((c.frames >> 3) + c.maxFiles + 64, c.maxFiles, this.fail)
     this.mms = new Mms(c.maxMms, this.fail)
     this.tasks = new Tasks(c.maxMms, this.fail)

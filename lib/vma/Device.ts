@@ -124,16 +124,16 @@ export const make = <
 }): Device<S, OpenError, Effect.Error<M>, ServicesOf<Effect.Effect<S, OpenError, OR> | M | I | Rel | O | C | Sp | F>> =>
   deviceOf(new DeviceObject(definition))
 
-const registered = settler("EEXIST")
+const registered = settler("EEXIST", "ENOMEM")
 
 /** Registers a device under `path` until the current Scope ends. The services it needs are those of now.
- * @returns EEXIST if the path is taken
+ * @returns EEXIST if the path is taken | ENOMEM no room for one more device
  * @source rust/kernel/miscdevice.rs MiscDeviceRegistration::register (v6.18)
  */
 export const register = <S, OpenError, MmapError, R>(
   path: string,
   device: Device<S, OpenError, MmapError, R>
-): Effect.Effect<void, Fail<"EEXIST">, R | Kernel | Scope.Scope> =>
+): Effect.Effect<void, Fail<"EEXIST" | "ENOMEM">, R | Kernel | Scope.Scope> =>
   Effect.contextWith((services: Context.Context<R>) =>
     Effect.asVoid(
       Effect.acquireRelease(

@@ -351,6 +351,7 @@ export class Subject {
   end(): void {
     for (const task of this.tasks.splice(0)) endTask(this.k, task)
     unlinkPath(this.k, "/file")
+    unlinkPath(this.k, "/dev/d")
     for (const p of this.driverPages.splice(0)) this.k.frames.put(p)
   }
 }

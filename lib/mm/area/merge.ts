@@ -15,7 +15,7 @@ import type { PgOff, Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import type { Mm } from "../store/mms.ts"
 import { VMA_DETACHED, type Vma } from "../store/vmas.ts"
-import { fput, unlinkObject } from "./object.ts"
+import { fput, moveBounds, removeMapping } from "./object.ts"
 import { hasClose } from "./ops.ts"
 import { tryStartWrite, vmaStartWrite } from "./vma-lock.ts"
 
@@ -212,12 +212,10 @@ function carryOut(k: Kernel, p: Plan): number {
   if (p.removeNext !== 0) sticky |= absorb(k, mm, p.removeNext)
   if (p.cutMiddle !== 0) {
     const m = p.cutMiddle
-    k.vmas.setPgoff(m, k.vmas.pgoff(m) + (p.cutStart - k.vmas.startOf(m)))
-    k.maple.adjust(mm, m, p.cutStart, p.cutEnd)
+    moveBounds(k, m, k.vmas.pgoff(m) + (p.cutStart - k.vmas.startOf(m)), p.cutStart, p.cutEnd)
     sticky |= k.vmas.flags(m) & VM_IGNORE_MERGE
   }
-  k.vmas.setPgoff(t, p.pgoff)
-  k.maple.adjust(mm, t, p.start, p.end)
+  moveBounds(k, t, p.pgoff, p.start, p.end)
   k.vmas.setFlags(t, k.vmas.flags(t) | sticky, k.vmas.flagsHi(t))
   return t
 }
@@ -228,7 +226,7 @@ function absorb(k: Kernel, mm: Mm, v: Vma): number {
   if (k.vmas.mmOf(v) !== mm) vmBugOn(`area ${v} of another mm is merged`)
   k.maple.erase(mm, v)
   k.vmas.setState(v, VMA_DETACHED)
-  unlinkObject(k, v)
+  removeMapping(k, v)
   fput(k, k.vmas.file(v))
   k.anon.unlinkAll(v)
   k.vmas.free(v)

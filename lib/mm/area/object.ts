@@ -1,10 +1,11 @@
 /** The memory-object contract: what answers for mapped pages, and who maps them. Floor 3.
  *
- * An object is an inode with a page cache, a device, or a user's own. Five verbs:
- * add (`linkObject`), remove (`unlinkObject`), copy (`linkObject` after the parent's area), translate
- * (`Ops.translate`: page offset to frame), invalidate (`object/truncate.ts`, through the list kept here).
+ * An object is an inode with a page cache, a device, or a user's own. Four verbs, the same for all of them:
+ * `addMapping` and `removeMapping` (the object's mapping set, `store/mappings.ts`), translate (`Ops.translate`: page offset
+ * to frame), `invalidate` (`object/invalidate.ts`: every mapping forgets what it was told).
  */
 import { VM_MAYWRITE, VM_SHARED } from "../../flags/bits.ts"
+import type { PgOff, Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import type { File, Obj } from "../store/files.ts"
 import type { Vma } from "../store/vmas.ts"
@@ -19,23 +20,36 @@ export const T_HOOK = -4
 
 const sharedMaywrite = (lo: number): boolean => (lo & (VM_SHARED | VM_MAYWRITE)) === (VM_SHARED | VM_MAYWRITE)
 
-/** Adds area `v` to its object's mappings; after `after` (a fork's parent) so that walkers meet the parent first.
+/** Adds area `v` to its object's mapping set. A fork's child comes after its parent there, so that walkers meet the parent
+ * first.
  * @locks mmap write
  * @source mm/vma.c vma_link_file, mm/mmap.c dup_mmap (v6.18)
  */
-export function linkObject(k: Kernel, v: Vma, after: Vma): void {
+export function addMapping(k: Kernel, v: Vma): void {
   const o = k.vmas.obj(v)
   if (o === 0) return
-  k.files.linkMapping(o, v, after)
+  k.mappings.add(o, v)
   if (sharedMaywrite(k.vmas.flags(v))) k.files.addWritable(o, 1)
 }
 
-/** Removes area `v` from its object's mappings. */
-export function unlinkObject(k: Kernel, v: Vma): void {
+/** Removes area `v` from its object's mapping set. */
+export function removeMapping(k: Kernel, v: Vma): void {
   const o = k.vmas.obj(v)
   if (o === 0) return
-  k.files.unlinkMapping(o, v)
+  k.mappings.remove(o, v)
   if (sharedMaywrite(k.vmas.flags(v))) k.files.addWritable(o, -1)
+}
+
+/** Gives the attached area `v` other bounds, in its tree and in its object's mapping set.
+ * @locks mmap write, `v` write-locked
+ * @source mm/vma.c vma_prepare, vma_complete (v6.18)
+ */
+export function moveBounds(k: Kernel, v: Vma, pgoff: PgOff, start: Vpn, end: Vpn): void {
+  const o = k.vmas.obj(v)
+  if (o !== 0) k.mappings.remove(o, v)
+  k.vmas.setPgoff(v, pgoff)
+  k.maple.adjust(k.vmas.mmOf(v), v, start, end)
+  if (o !== 0) k.mappings.add(o, v)
 }
 
 /** One more holder of an open file. */

@@ -11,6 +11,7 @@ import { RLIMIT_STACK } from "../store/tasks.ts"
 import type { Vma } from "../store/vmas.ts"
 import { enoughMemory, mayExpandVm, mlockFutureOk, vmStatAccount } from "./account.ts"
 import { assertMmapWrite } from "./mmap-lock.ts"
+import { moveBounds } from "./object.ts"
 import { anonVmaPrepare } from "./rmap.ts"
 
 /** Moves the start of `v` down to page `vpn`.
@@ -37,8 +38,7 @@ export function expandStack(k: Kernel, v: Vma, vpn: Vpn): number {
   if (r !== OK) return r
   if ((lo & VM_LOCKED) !== 0) k.mms.addStat(mm, LOCKED_VM, grow)
   vmStatAccount(k, mm, lo, grow)
-  k.vmas.setPgoff(v, k.vmas.pgoff(v) - grow)
-  k.maple.adjust(mm, v, vpn, k.vmas.endOf(v))
+  moveBounds(k, v, k.vmas.pgoff(v) - grow, vpn, k.vmas.endOf(v))
   k.trace.point(T_STACK_GROWTH, mm, vpn, grow)
   return OK
 }

@@ -11,23 +11,23 @@ import { VMA_ATTACHED, VMA_DETACHED, type Vma } from "../store/vmas.ts"
 import { vmStatAccount } from "./account.ts"
 import { mergeExistingRange, mergeNow, planExistingRange, type Range } from "./merge.ts"
 import { assertMmapWrite } from "./mmap-lock.ts"
-import { fget, fput, linkObject, unlinkObject } from "./object.ts"
+import { addMapping, fget, fput, moveBounds, removeMapping } from "./object.ts"
 import { closeVma, hasClose, maySplit, openVma } from "./ops.ts"
 import { canStartWrite, tryStartWrite, vmaStartWrite } from "./vma-lock.ts"
 
 /** Stops of verbs that change areas. */
 export type AreaStops = "NEED_LOCK" | "NEED_HOOK" | "PREEMPT"
 
-/** Puts a finished, detached area into its tree and on its object's list. Nodes were reserved.
+/** Puts a finished, detached area into its tree and into its object's mapping set. Nodes were reserved.
  * @locks mmap write
  */
-export function insertVma(k: Kernel, v: Vma, after: Vma = 0): void {
+export function insertVma(k: Kernel, v: Vma): void {
   const mm = k.vmas.mmOf(v)
   assertMmapWrite(k, mm)
   k.vmas.setSeq(v, k.mms.seq(mm)) // write-locked until the section ends: nobody sees a half-made area
   k.maple.insert(mm, v)
   k.vmas.setState(v, VMA_ATTACHED)
-  linkObject(k, v, after)
+  addMapping(k, v)
 }
 
 /** Takes `v` out of its tree; it keeps its file, its object and its pages.
@@ -46,7 +46,7 @@ export function* removeVma(k: Kernel, v: Vma): Verb<"NEED_HOOK", void> {
 
 /** The same for an area whose owner never heard of it. */
 export function buryVma(k: Kernel, v: Vma): void {
-  unlinkObject(k, v)
+  removeMapping(k, v)
   k.anon.unlinkAll(v)
   fput(k, k.vmas.file(v))
   k.vmas.free(v)
@@ -102,12 +102,11 @@ function newHalf(k: Kernel, v: Vma, vpn: Vpn, newBelow: boolean): number {
 
 /** `v` shrinks to its side of the split, and `w` takes the other. */
 function moveBorder(k: Kernel, v: Vma, w: Vma, vpn: Vpn, newBelow: boolean): void {
-  const mm = k.vmas.mmOf(v)
-  if (newBelow) {
-    k.vmas.setPgoff(v, k.vmas.pgoff(v) + (vpn - k.vmas.startOf(v)))
-    k.maple.adjust(mm, v, vpn, k.vmas.endOf(v))
-  } else k.maple.adjust(mm, v, k.vmas.startOf(v), vpn)
-  insertVma(k, w, v)
+  const pgoff = k.vmas.pgoff(v)
+  const start = k.vmas.startOf(v)
+  if (newBelow) moveBounds(k, v, pgoff + (vpn - start), vpn, k.vmas.endOf(v))
+  else moveBounds(k, v, pgoff, start, vpn)
+  insertVma(k, w)
 }
 
 /** Makes `[start, end)` of `v` an area of its own that may get flags `lo`/`hi`: by merge, else by one or two splits.

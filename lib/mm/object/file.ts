@@ -47,12 +47,14 @@ export function createFile(
   return OK
 }
 
-/** Names a device; `ops` is its row of operations.
- * @returns OK | EEXIST
+/** Names a device; `ops` is its row of operations. Its object has no pages; it is what knows who maps the device.
+ * @returns OK | EEXIST | ENOMEM
  */
 export function createDevice(k: Kernel, path: string, ops: number): number {
   if (k.paths.has(path)) return EEXIST
-  k.paths.set(path, { kind: FILE_DEVICE, obj: 0, ops, flags: 0 })
+  const o = k.files.allocObj(FILE_DEVICE, 0)
+  if (o === 0) return ENOMEM
+  k.paths.set(path, { kind: FILE_DEVICE, obj: o, ops, flags: 0 })
   return OK
 }
 
@@ -63,7 +65,7 @@ export function unlinkPath(k: Kernel, path: string): number {
   const e = k.paths.get(path)
   if (e === undefined) return ENOENT
   k.paths.delete(path)
-  if (e.obj !== 0) putObject(k, e.obj)
+  putObject(k, e.obj)
   return OK
 }
 
@@ -74,10 +76,10 @@ export function unlinkPath(k: Kernel, path: string): number {
 export function openPath(k: Kernel, path: string, mode: number): number {
   const e = k.paths.get(path)
   if (e === undefined) return ENOENT
-  if (e.obj !== 0) k.files.addObjRefs(e.obj, 1)
+  k.files.addObjRefs(e.obj, 1)
   const f = k.files.allocFile(e.kind, e.obj, mode, path)
   if (f === 0) {
-    if (e.obj !== 0) putObject(k, e.obj)
+    putObject(k, e.obj)
     return ENFILE
   }
   k.files.setOps(f, e.ops)

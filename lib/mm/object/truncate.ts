@@ -1,27 +1,12 @@
 /** Objects that shrink, and holes in them: every mapping forgets, then the pages go. Floor 5.
- * @source mm/truncate.c truncate_pagecache, mm/memory.c unmap_mapping_range, mm/shmem.c shmem_fallocate (v6.18)
+ * @source mm/truncate.c truncate_pagecache, mm/shmem.c shmem_fallocate (v6.18)
  */
-import { isCowMapping } from "../../flags/bits.ts"
 import { dropCached } from "../area/object.ts"
 import type { PgOff } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import type { Obj } from "../store/files.ts"
-import { ZAP_COWS, ZAP_SKIP_COWS, zapNow } from "../page/zap.ts"
 import { F_DIRTY, F_UPTODATE } from "../store/frames.ts"
-
-/** Invalidation: pages `[first, end)` of `o` leave the page tables of every area that maps them; private copies only if
- * `evenCows`.
- * @locks none: entries go under the page-table lock alone, so it may run beside faults
- */
-export function unmapMappingRange(k: Kernel, o: Obj, first: PgOff, end: PgOff, evenCows: boolean): void {
-  for (let v = k.files.firstMapping(o); v !== 0; v = k.vmas.nextMapping(v)) {
-    const from = Math.max(k.vmas.pgoff(v), first)
-    const to = Math.min(k.vmas.pgoff(v) + k.vmas.pages(v), end)
-    if (from >= to) continue
-    const d = k.vmas.startOf(v) - k.vmas.pgoff(v)
-    zapNow(k, v, from + d, to + d, evenCows || !isCowMapping(k.vmas.flags(v)) ? ZAP_COWS : ZAP_SKIP_COWS)
-  }
-}
+import { invalidate } from "./invalidate.ts"
 
 /** Drops the cached pages `[first, end)`. One that is being read is its reader's: `readDone` looks at the size again.
  * UNLIKE LINUX: truncation waits for the lock of such a page; here it is one turn.
@@ -40,7 +25,7 @@ export function truncateObject(k: Kernel, o: Obj, sizeBytes: number): void {
   if (sizeBytes >= old) return
   forget(k, o, sizeBytes, Infinity)
   const keep = Math.ceil(sizeBytes / 4096)
-  unmapMappingRange(k, o, keep, Infinity, true)
+  invalidate(k, o, keep, Infinity, true)
   dropRange(k, o, keep, Infinity)
   if (sizeBytes % 4096 !== 0) zeroPart(k, o, keep - 1, sizeBytes % 4096, 4096)
 }
@@ -51,11 +36,11 @@ export function punchHole(k: Kernel, o: Obj, from: number, to: number): void {
   const end = Math.floor(to / 4096)
   forget(k, o, from, to)
   if (first < end) {
-    unmapMappingRange(k, o, first, end, false)
+    invalidate(k, o, first, end, false)
     dropRange(k, o, first, end)
   }
   // A hole that ends within page 0 unmaps everything from `first` on: round_down(to) - 1 is taken for a large offset.
-  if (end === 0 && k.files.isShmem(o)) unmapMappingRange(k, o, first, Infinity, false)
+  if (end === 0 && k.files.isShmem(o)) invalidate(k, o, first, Infinity, false)
   if (first > end) zeroPart(k, o, end, from % 4096, to % 4096)
   else {
     if (from % 4096 !== 0) zeroPart(k, o, first - 1, from % 4096, 4096)

@@ -88,7 +88,7 @@ const rmapIsRight: Check = (k, wrong) => {
       if (k.frames.has(p, F_ANON)) {
         if (!k.anon.isLinked(v, of))
           wrong.push(`frame ${p} belongs to anon_vma ${of}, area ${v} maps it without a link`)
-      } else if (!k.frames.has(p, F_CACHE) || k.vmas.obj(v) === 0) return
+      } else if (!k.frames.has(p, F_CACHE) || !k.files.hasCache(k.vmas.obj(v))) return // a driver maps what it likes
       else if (of !== k.vmas.obj(v))
         wrong.push(`frame ${p} belongs to object ${of}, area ${v} maps it and shows object ${k.vmas.obj(v)}`)
       if (k.frames.index(p) !== at)

@@ -1,15 +1,13 @@
 /** Open files and the objects behind them. Floor 2.
  *
- *     object  i Int32 [o<<4 | f]  0 refs 1 kind 2 first mapping 3 writable mappings 4 pages cached 5 seals
- *                                 6 backing 7 mode 8 mapped areas 9 - 10 next free
+ *     object  i Int32 [o<<4 | f]  0 refs 1 kind 2 writable mappings 3 pages cached 4 seals 5 backing 6 mode 7 next free
  *             size, commit Float64 [o]    bytes; pages promised at creation (shared anonymous memory)
  *     file    i Int32 [f<<3 | f]  0 refs 1 mode 2 object 3 kind 4 ops 5 private 6 next free 7 flags
  *
  * A file is an open file description: it, not the object, is what merges compare. An object is an inode with its page
- * cache: what faults are answered from, and where reverse mapping starts.
+ * cache: what faults are answered from. Who maps it is in `store/mappings.ts`.
  */
 import type { FailNth } from "../base/debug.ts"
-import type { Vma, Vmas } from "./vmas.ts"
 
 /** Row of an open file; 0 none. */
 export type File = number
@@ -35,14 +33,12 @@ export const FILE_APPEND = 2
 
 const O_REFS = 0
 const O_KIND = 1
-const O_HEAD = 2
-const O_WRITABLE = 3
-const O_CACHED = 4
-const O_SEALS = 5
-const O_BACKING = 6
-const O_MODE = 7
-const O_AREAS = 8
-const O_NEXT = 10
+const O_WRITABLE = 2
+const O_CACHED = 3
+const O_SEALS = 4
+const O_BACKING = 5
+const O_MODE = 6
+const O_NEXT = 7
 
 const F_REFS = 0
 const F_MODE = 1
@@ -75,7 +71,6 @@ export class Files {
 
   constructor(
     readonly max: number,
-    private readonly vmas: Vmas,
     private readonly fail: FailNth
   ) {
     this.oi = new Int32Array(max << 4)
@@ -96,7 +91,8 @@ export class Files {
     this.oi[(o << 4) + O_KIND] = kind
     this.size[o] = sizeBytes
     this.commit[o] = 0
-    this.ids[o] = `${kind === FILE_REGULAR ? "fe:00" : kind === FILE_ZERO ? "00:06" : "00:01"} ${this.inode++}`
+    this.ids[o] =
+      `${kind === FILE_REGULAR ? "fe:00" : kind === FILE_ZERO || kind === FILE_DEVICE ? "00:06" : "00:01"} ${this.inode++}`
     this.liveObjects++
     return o
   }
@@ -125,6 +121,11 @@ export class Files {
   isShmem(o: Obj): boolean {
     const k = this.objKind(o)
     return k === FILE_SHMEM || k === FILE_ANON_SHARED
+  }
+  /** Has it a page cache, and shows nothing but that? */
+  hasCache(o: Obj): boolean {
+    const k = this.objKind(o)
+    return k === FILE_REGULAR || k === FILE_SHMEM || k === FILE_ANON_SHARED
   }
   /** Pages that were charged when it was made. */
   reserved(o: Obj): number {
@@ -165,33 +166,6 @@ export class Files {
   }
   addWritable(o: Obj, n: number): void {
     this.oi[(o << 4) + O_WRITABLE]! += n
-  }
-  /** Areas that map it, first of the list. */
-  firstMapping(o: Obj): Vma {
-    return this.oi[(o << 4) + O_HEAD]!
-  }
-  areas(o: Obj): number {
-    return this.oi[(o << 4) + O_AREAS]!
-  }
-  /** Puts `v` on the list of its object's mappings: after `after`, or first. */
-  linkMapping(o: Obj, v: Vma, after: Vma): void {
-    const next = after !== 0 ? this.vmas.nextMapping(after) : this.oi[(o << 4) + O_HEAD]!
-    this.vmas.setPrevMapping(v, after)
-    this.vmas.setNextMapping(v, next)
-    if (next !== 0) this.vmas.setPrevMapping(next, v)
-    if (after !== 0) this.vmas.setNextMapping(after, v)
-    else this.oi[(o << 4) + O_HEAD] = v
-    this.oi[(o << 4) + O_AREAS]!++
-  }
-  unlinkMapping(o: Obj, v: Vma): void {
-    const n = this.vmas.nextMapping(v)
-    const p = this.vmas.prevMapping(v)
-    if (p !== 0) this.vmas.setNextMapping(p, n)
-    else this.oi[(o << 4) + O_HEAD] = n
-    if (n !== 0) this.vmas.setPrevMapping(n, p)
-    this.vmas.setNextMapping(v, 0)
-    this.vmas.setPrevMapping(v, 0)
-    this.oi[(o << 4) + O_AREAS]!--
   }
 
   /** An open file with one reference; 0 when the pool is empty. It takes over the caller's reference on `o`. */

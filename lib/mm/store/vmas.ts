@@ -3,7 +3,7 @@
  *     start, end, pgoff   Float64 [vma]        page numbers; pgoff is the offset of `start` within the object
  *     rec                 Int32   [vma<<4 | field], one cache line a row:
  *        0 flags  1 flagsHi  2 mm     3 file   4 anon    5 ops    6 private  7 seq
- *        8 chain  9 state   10 next  11 prev  12 obj    13 kind  14 -      15 -
+ *        8 chain  9 state   10 next  11 -     12 obj    13 kind  14 -      15 -
  *
  * Row 0 means "none". Rows are reused at once (SLAB_TYPESAFE_BY_RCU): who looked one up without a lock re-checks it.
  */
@@ -22,8 +22,7 @@ const PRIVATE = 6
 const SEQ = 7
 const CHAIN = 8
 const STATE = 9
-const NEXT = 10
-const PREV = 11
+const NEXT = 10 // of the free list
 const OBJ = 12
 const KIND = 13
 
@@ -92,7 +91,6 @@ export class Vmas {
     this.rec[b + CHAIN] = 0
     this.rec[b + SEQ] = 0
     this.rec[b + NEXT] = 0
-    this.rec[b + PREV] = 0
     this.rec[b + STATE] = VMA_DETACHED
     return w
   }
@@ -206,18 +204,5 @@ export class Vmas {
   }
   setKind(v: Vma, k: number): void {
     this.rec[(v << 4) + KIND] = k
-  }
-  /** Neighbours in the list of its object's mappings. */
-  nextMapping(v: Vma): Vma {
-    return this.rec[(v << 4) + NEXT]!
-  }
-  prevMapping(v: Vma): Vma {
-    return this.rec[(v << 4) + PREV]!
-  }
-  setNextMapping(v: Vma, w: Vma): void {
-    this.rec[(v << 4) + NEXT] = w
-  }
-  setPrevMapping(v: Vma, w: Vma): void {
-    this.rec[(v << 4) + PREV] = w
   }
 }

@@ -10,7 +10,7 @@ import type { Verb } from "../base/stop.ts"
 import type { PgOff, Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { vmOpsOf } from "../object/file.ts"
-import { FILE_DEVICE, FILE_ZERO, type File } from "../store/files.ts"
+import { FILE_ZERO, type File } from "../store/files.ts"
 import type { Mm } from "../store/mms.ts"
 import { KIND_PLAIN } from "../store/vmas.ts"
 
@@ -50,7 +50,7 @@ export function* placeArea(k: Kernel, mm: Mm, p: Placement): Verb<"NEED_LOCK"> {
       fget(k, file)
       k.vmas.setFile(v, file)
       k.vmas.setOps(v, vmOpsOf(k, file))
-      if (k.files.kind(file) !== FILE_ZERO && k.files.kind(file) !== FILE_DEVICE) k.vmas.setObj(v, k.files.obj(file))
+      if (k.files.kind(file) !== FILE_ZERO) k.vmas.setObj(v, k.files.obj(file))
     }
     if (p.kind !== undefined && p.kind !== KIND_PLAIN) {
       k.vmas.setKind(v, p.kind)

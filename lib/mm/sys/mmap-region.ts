@@ -197,7 +197,7 @@ function newArea(k: Kernel, q: Request, sharedZero: boolean): number {
   k.vmas.setFile(v, file)
   if (file !== 0 && k.files.kind(file) !== FILE_ZERO) {
     k.vmas.setOps(v, vmOpsOf(k, file))
-    if (k.files.kind(file) !== FILE_DEVICE) k.vmas.setObj(v, k.files.obj(file))
+    k.vmas.setObj(v, k.files.obj(file))
   }
   return v
 }

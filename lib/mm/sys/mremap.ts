@@ -359,7 +359,7 @@ function* copyVma(k: Kernel, v: Vma, at: Vpn, to: Vpn, pages: number): Verb<Area
     k.vmas.free(w)
     return opened
   }
-  insertVma(k, w, v)
+  insertVma(k, w)
   return w
 }
 

@@ -121,7 +121,7 @@ function* dupAreas(k: Kernel, mm: Mm, child: Mm): Verb<"NEED_LOCK" | "NEED_HOOK"
         return opened
       }
     }
-    insertVma(k, w, v)
+    insertVma(k, w)
     vmStatAccount(k, child, k.vmas.flags(v), k.vmas.pages(w))
     const r = (k.vmas.flags(v) & VM_WIPEONFORK) !== 0 ? OK : copyPageRange(k, v, w)
     if (r !== OK) return r

@@ -65,6 +65,19 @@ function scene(): Scene {
   }
 }
 
+/** Puts the lower of two mappings of `obj` above the other. */
+function turnOver(k: Kernel, obj: number): void {
+  const links = k.mappings["links"]
+  const root = k.mappings["roots"][obj]!
+  const side = links[root << 2] === 0 ? 1 : 0
+  const below = links[(root << 2) + side]!
+  links[(root << 2) + side] = 0
+  links[(root << 2) + 2] = below
+  links[(below << 2) + (side ^ 1)] = root
+  links[(below << 2) + 2] = 0
+  k.mappings["roots"][obj] = below
+}
+
 /** What is broken, and the sentence that must be said of it. */
 const corruptions: readonly (readonly [says: RegExp, what: (s: Scene) => void])[] = [
   [/is in the tree of mm \d+ but not attached/, ({ k, written }) => k.vmas.setState(written, VMA_DETACHED)],
@@ -74,12 +87,14 @@ const corruptions: readonly (readonly [says: RegExp, what: (s: Scene) => void])[
   [/has links but no anon_vma/, ({ k, written }) => k.vmas.setAnon(written, 0)],
   [/tree nodes are in use, the trees have/, ({ k }) => k.maple.live++],
   [/areas are in use, the trees have/, ({ k, mm }) => k.vmas.alloc(mm, 1, 2)],
-  [/is listed by object \d+ and says object 0/, ({ k, files }) => k.vmas.setObj(files[0], 0)],
-  [/does not point back on the list/, ({ k, files }) => files.forEach((v) => k.vmas.setPrevMapping(v, 77))],
-  [/the list of object \d+ is a circle/, ({ k, files }) => k.vmas.setNextMapping(files[0], files[0])],
-  [/counts \d+ mappings and lists/, ({ k, obj }) => k.files["oi"][(obj << 4) + 8]!++],
-  [/counts \d+ writable mappings and lists/, ({ k, obj }) => k.files.addWritable(obj, 1)],
-  [/is listed 0 times by object/, ({ k, obj, files }) => k.files.unlinkMapping(obj, files[1])],
+  [/is in the mapping set of object \d+ and says 0/, ({ k, files }) => k.vmas.setObj(files[0], 0)],
+  [/hangs below \d+, says 77/, ({ k, files }) => files.forEach((v) => (k.mappings["links"][(v << 2) + 2] = 77))],
+  [/in the mapping set of object \d+ reaches 77/, ({ k, files }) => (k.mappings["reach"][files[0]] = 77)],
+  [/comes after area \d+ in the mapping set/, ({ k, files }) => files.forEach((v, i) => k.vmas.setPgoff(v, 9 - i))],
+  [/lies below \d+ in a mapping set, expected above/, ({ k, obj }) => turnOver(k, obj)],
+  [/counts \d+ mappings, its set has/, ({ k, obj }) => k.mappings["sizes"][obj]!++],
+  [/counts \d+ writable mappings and has/, ({ k, obj }) => k.files.addWritable(obj, 1)],
+  [/is 0 times in the mapping set of object/, ({ k, obj, files }) => k.mappings.remove(obj, files[1])],
   [/file \d+ is freed and \d+ still hold it/, ({ k, files }) => (k.files["fi"][(k.vmas.file(files[0]) << 3) + 3] = 0)],
   [/file \d+ has \d+ references and \d+ holders/, ({ k, files }) => k.files.addFileRefs(k.vmas.file(files[0]), -1)],
   [/total_vm of mm \d+ is \d+, its areas have/, ({ k, mm }) => k.mms.addStat(mm, TOTAL_VM, 1)],
