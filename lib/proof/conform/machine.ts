@@ -3,73 +3,23 @@ import { nameOf as nameOfErrno } from "../../flags/Errno.ts"
 import { FAULT_ACCERR, FAULT_GP, FAULT_MAPERR, FAULT_SIGBUS } from "../../flags/FaultFlags.ts"
 import { vmBugOn } from "../../mm/base/debug.ts"
 import type { StopName, Verb } from "../../mm/base/stop.ts"
-import { addrOf, lowBits, type Word } from "../../mm/base/units.ts"
+import { addrOf, type Word } from "../../mm/base/units.ts"
 import type { Kernel } from "../../mm/kernel.ts"
 import type { Task } from "../../mm/store/tasks.ts"
-import { brk } from "../../mm/sys/brk.ts"
-import { addSeals, fallocate, ftruncate, getSeals, pread, preadUser, pwrite, pwriteUser } from "../../mm/sys/file.ts"
-import { mlock, mlockall, munlock, munlockall } from "../../mm/sys/mlock.ts"
-import { PR_GET_MDWE, PR_SET_MDWE, setMdwe, setrlimit } from "../../mm/sys/rlimit.ts"
-import { madvise } from "../../mm/sys/madvise.ts"
+import { pread, pwrite } from "../../mm/sys/file.ts"
 import { mincoreTo } from "../../mm/sys/mincore.ts"
-import { mmap } from "../../mm/sys/mmap.ts"
-import { mprotect, pkeyMprotect } from "../../mm/sys/mprotect.ts"
-import { mremap } from "../../mm/sys/mremap.ts"
-import { mseal } from "../../mm/sys/seal.ts"
-import { msync } from "../../mm/sys/msync.ts"
-import { munmap } from "../../mm/sys/munmap.ts"
 import { processMadvise } from "../../mm/sys/process-madvise.ts"
-import { remapFilePages } from "../../mm/sys/remap-file-pages.ts"
 import { exit, fork, reap } from "../../mm/sys/process.ts"
 import { runNow } from "../../mm/sys/run-now.ts"
 import { userLoad8, userStore8 } from "../../mm/sys/trap.ts"
+import { type Args, calls } from "../calls.ts"
 import type { Header, Op, Result } from "./record.ts"
 import { beginRecorded, bootRecorded } from "./recorded-world.ts"
 import { View } from "./view.ts"
 import type { Seen, World } from "./world.ts"
 
-type Args = (at: number) => Word
-type Call = (k: Kernel, task: Task, args: Args) => Verb<StopName> | number | undefined
-
 /** Calls on files that read or write the caller's memory. If it is the recorder's own, nobody knows what they move. */
 const reachesStub: ReadonlySet<string> = new Set(["pread_mem", "pwrite_mem"])
-
-const F_ADD_SEALS = 1033
-const F_GET_SEALS = 1034
-
-/** Calls that answer a number or an errno, by the recorder's names. Undefined: this form of it is not built. */
-const calls: Readonly<Record<string, Call>> = {
-  mmap: (k, task, a) => mmap(k, task, a(0), a(1), a(2), a(3), a(4), a(5)),
-  munmap: (k, task, a) => munmap(k, task, a(0), a(1)),
-  mprotect: (k, task, a) => mprotect(k, task, a(0), a(1), a(2)),
-  pkey_mprotect: (k, task, a) => pkeyMprotect(k, task, a(0), a(1), a(2), a(3)),
-  mremap: (k, task, a) => mremap(k, task, a(0), a(1), a(2), a(3), a(4)),
-  madvise: (k, task, a) => madvise(k, task, a(0), a(1), a(2)),
-  mseal: (k, task, a) => mseal(k, task, a(0), a(1), a(2)),
-  msync: (k, task, a) => msync(k, task, a(0), a(1), a(2)),
-  remap_file_pages: (k, task, a) => remapFilePages(k, task, a(0), a(1), a(2), a(3), a(4)),
-  brk: (k, task, a) => brk(k, task, a(0)),
-  mlock: (k, task, a) => mlock(k, task, a(0), a(1)),
-  mlock2: (k, task, a) => mlock(k, task, a(0), a(1), a(2)),
-  munlock: (k, task, a) => munlock(k, task, a(0), a(1)),
-  mlockall: (k, task, a) => mlockall(k, task, a(0)),
-  munlockall: (k, task) => munlockall(k, task),
-  ftruncate: (k, task, a) => ftruncate(k, task, a(0), a(1)),
-  fallocate: (k, task, a) => fallocate(k, task, a(0), a(1), a(2), a(3)),
-  pread_mem: (k, task, a) => preadUser(k, task, a(0), a(1), a(2), a(3)),
-  pwrite_mem: (k, task, a) => pwriteUser(k, task, a(0), a(1), a(2), a(3)),
-  setrlimit: (k, task, a) => setrlimit(k, task, a(0), a(1), a(2)),
-  fcntl: (k, task, a) => {
-    const command = lowBits(a(1))
-    if (command === F_ADD_SEALS) return addSeals(k, task, a(0), a(2))
-    return command === F_GET_SEALS ? getSeals(k, task, a(0)) : undefined
-  },
-  prctl: (k, task, a) => {
-    const option = lowBits(a(0))
-    if (option === PR_SET_MDWE) return setMdwe(k, task, a(1), a(2), a(3), a(4))
-    return option === PR_GET_MDWE ? k.mms.mdwe(k.tasks.mm(task)) : undefined
-  }
-}
 
 /** Makes the worlds that headers describe, one after another. A kernel whose processes left nothing behind is used again:
  * that is quicker than a boot, and shows what a kernel is like that has lived for a while.
