@@ -62,7 +62,7 @@ interface Base {
 export interface Exec extends Base {
   readonly kind: "exec"
   readonly path: string
-  /** The whole map before the first instruction. Absent: the log does not say. */
+  /** The whole map before the first instruction, lowest first. Absent: the log does not say. */
   readonly maps?: readonly MapLine[]
   readonly startStack?: number
   readonly startBrk?: number
@@ -72,6 +72,8 @@ export interface Exec extends Base {
 export interface Call extends Base {
   readonly kind: "call"
   readonly tid: number
+  /** Which call of the log it is, from 0; all calls are counted, in the order in which they ended. */
+  readonly n: number
   /** Linux's name: `mmap`, `pkey_mprotect`; also names that nobody knows. */
   readonly name: string
   /** Registers, in Linux's order. Undefined: the log does not show this one (a pointer whose target it shows instead). */
