@@ -24,7 +24,7 @@ import {
 } from "../../../lib/flags/bits.ts"
 import * as MAP from "../../../lib/flags/MapFlags.ts"
 import { checkIdle } from "../../../lib/mm/area/check.ts"
-import { fput } from "../../../lib/mm/area/object.ts"
+import { fget, fput } from "../../../lib/mm/area/object.ts"
 import { registerOps } from "../../../lib/mm/area/ops.ts"
 import type { KernelConfig } from "../../../lib/mm/base/config.ts"
 import { H_MMAP, hookNames, type StopName, type Verb } from "../../../lib/mm/base/stop.ts"
@@ -43,6 +43,7 @@ import {
 import { permsText } from "../../../lib/mm/proc/maps.ts"
 import { flagLetters, pageLetters } from "../../../lib/mm/proc/smaps.ts"
 import { FILE_REGULAR, FILE_SHMEM } from "../../../lib/mm/store/files.ts"
+import { F_DRIVER } from "../../../lib/mm/store/frames.ts"
 import { DATA_VM, EXEC_VM, LOCKED_VM, STACK_VM, TOTAL_VM } from "../../../lib/mm/store/mms.ts"
 import { TASK_LIVE } from "../../../lib/mm/store/tasks.ts"
 import { KIND_VDSO, KIND_VVAR } from "../../../lib/mm/store/vmas.ts"
@@ -72,6 +73,8 @@ class Machine {
   readonly heard: string[] = []
   /** Answers hooks; OK if absent. */
   hook: SyncHook | undefined
+  /** Frames that drivers hold. */
+  readonly frames: number[] = []
   private readonly atFirst: Counts
 
   constructor(readonly k: Kernel) {
@@ -90,8 +93,8 @@ class Machine {
     checkIdle(k)
     for (let task = 1; task < k.tasks.limit(); task++) if (k.tasks.state(task) === TASK_LIVE) endTask(k, task)
     for (const path of k.paths.keys()) unlinkPath(k, path)
+    for (const frame of [...k.vdso.splice(0), ...this.frames]) k.frames.put(frame)
     checkIdle(k)
-    for (const frame of k.vdso.splice(0)) k.frames.put(frame)
     const left = leaksSince(k, this.atFirst)
     if (left.length > 0) throw new Error(`when everything has ended: ${left.join(", ")}`)
   }
@@ -325,6 +328,19 @@ export class Proc {
     const bits = [H_MMAP, ...hooks].reduce((all, hook) => all | (1 << hook), 0)
     createDevice(this.k, name, registerOps(this.k, { name, hooks: bits, ...ops }))
     return installFd(this.k, this.task, openPath(this.k, name, RDWR))
+  }
+  /** A second descriptor of the same open file. */
+  dup(fd: number): number {
+    const f = this.k.tasks.file(this.task, fd)
+    fget(this.k, f)
+    return installFd(this.k, this.task, f)
+  }
+  /** A frame of zeroes that a driver may map; it is the driver's until the end. */
+  driverPage(): number {
+    const frame = this.k.frames.allocZeroed()
+    this.k.frames.setFlag(frame, F_DRIVER)
+    this.machine.frames.push(frame)
+    return frame
   }
   close(fd: number): void {
     const f = this.k.tasks.file(this.task, fd)
