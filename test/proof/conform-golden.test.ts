@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs"
 import { gunzipSync } from "node:zlib"
 import { describe, expect, it } from "vitest"
 import { newMachines } from "../../lib/proof/conform/machine.ts"
-import { Reader } from "../../lib/proof/conform/reader.ts"
+import { newReader } from "../../lib/proof/conform/reader.ts"
 import { Session } from "../../lib/proof/conform/session.ts"
 import type { Tally } from "../../lib/proof/conform/tally.ts"
 
@@ -11,10 +11,10 @@ const golden = (name: string): string =>
 
 const judge = (text: string, check = false): Tally => {
   const session = new Session(newMachines(), { check, shown: 1 })
-  const reader = new Reader((record, line) => session.take(record, line))
+  const reader = newReader((record, line) => session.take(record, line))
   reader.push(new TextEncoder().encode(text))
   reader.finish()
-  session.finish(reader.lines)
+  session.finish(reader.count)
   return session.tally
 }
 

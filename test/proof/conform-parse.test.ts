@@ -1,7 +1,8 @@
 import { expect, it } from "vitest"
 import { codesOf, textOfCodes } from "../../lib/proof/conform/pages.ts"
 import { areaOf, parseRecord } from "../../lib/proof/conform/parse.ts"
-import { LineError, Reader } from "../../lib/proof/conform/reader.ts"
+import { newReader } from "../../lib/proof/conform/reader.ts"
+import { LineError } from "../../lib/proof/lines.ts"
 import type { Op, Recorded } from "../../lib/proof/conform/record.ts"
 import { header } from "./puppet.ts"
 
@@ -128,7 +129,7 @@ it.each([
 
 const readAll = (chunks: ReadonlyArray<Uint8Array>): ReadonlyArray<readonly [number, Recorded["kind"]]> => {
   const found: Array<readonly [number, Recorded["kind"]]> = []
-  const reader = new Reader((record, at) => found.push([at, record.kind]))
+  const reader = newReader((record, at) => found.push([at, record.kind]))
   for (const chunk of chunks) reader.push(chunk)
   reader.finish()
   return found

@@ -4,10 +4,10 @@
  * judgement of its sequence: everything after it, the last sweep included, is not judged, which is not agreement. So does
  * one that may have changed something unseen (skip.ts), and so does a divergence: from there on we are elsewhere.
  */
+import { LineError } from "../lines.ts"
 import { Judge, judgeResult, linesOf, type Difference } from "./judge.ts"
 import { diffOf, pictureOfAreas } from "./picture.ts"
 import { lineOfOp } from "./program.ts"
-import { LineError } from "./reader.ts"
 import { type Dead, type End, FormatError, hasEffect, type Header, type Op, type Recorded } from "./record.ts"
 import { maySkip } from "./skip.ts"
 import { State } from "./state.ts"

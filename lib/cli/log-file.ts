@@ -1,0 +1,103 @@
+/** Reading recordings and logs: unpacked if need be, interruptible, with progress on a terminal. Floor 11. */
+import { createReadStream, statSync } from "node:fs"
+import { open } from "node:fs/promises"
+import { createGunzip } from "node:zlib"
+import { LineError, type Lines } from "../proof/lines.ts"
+import { CommandError, EXIT_INTERRUPTED, firstLine, type Io } from "./io.ts"
+
+/** Milliseconds between two lines of progress. */
+const PROGRESS_EVERY = 250
+
+/** Who reads, for whom. */
+export interface Reading {
+  /** The command, for the message of an interruption: `conform`. */
+  readonly command: string
+  /** How far it is, in words: `12 operations`. */
+  readonly progress: () => string
+}
+
+/** Runs `body`, which reads files with what it is given; Ctrl-C ends it between two pieces of a file. */
+export async function whileReading<A>(
+  { command, progress }: Reading,
+  io: Io,
+  body: (readInto: (file: string, lines: Lines) => Promise<void>) => Promise<A>
+): Promise<A> {
+  const shown = progressOn(io)
+  const controller = new AbortController()
+  const interrupt = (): void => controller.abort()
+  process.once("SIGINT", interrupt)
+  try {
+    return await body((file, lines) =>
+      readFile(file, lines, () => {
+        if (controller.signal.aborted) {
+          throw new CommandError(`${command} was interrupted after ${progress()}`, { exitCode: EXIT_INTERRUPTED })
+        }
+        shown.show(() => `${file}: ${progress()}`)
+      })
+    )
+  } finally {
+    process.off("SIGINT", interrupt)
+    shown.clear()
+  }
+}
+
+/** Pushes a whole file into `lines`, asking `goOn` before each piece. Throws CommandError, which names file and line. */
+async function readFile(file: string, lines: Lines, goOn: () => void): Promise<void> {
+  try {
+    for await (const bytes of await bytesOf(file)) {
+      goOn()
+      lines.push(bytes)
+    }
+    lines.finish()
+    if (lines.count === 0) throw new LineError(1, "the file is empty")
+  } catch (error) {
+    throw commandErrorOf(file, lines, error)
+  }
+}
+
+/** An error while `file` was read, as one line for the user. */
+export function commandErrorOf(file: string, lines: Lines, error: unknown): CommandError {
+  if (error instanceof CommandError) return error
+  if (error instanceof LineError) return new CommandError(`${file}:${error.line}: ${error.message}`, { cause: error })
+  return new CommandError(`${file}:${lines.count + 1}: cannot read on: ${firstLine(error)}`, { cause: error })
+}
+
+/** The bytes of a file, unpacked if they begin as gzip does. */
+async function bytesOf(file: string): Promise<AsyncIterable<Uint8Array>> {
+  const found = statSync(file, { throwIfNoEntry: false })
+  if (found === undefined) throw new CommandError(`no file ${file}`)
+  if (found.isDirectory()) throw new CommandError(`${file} is a folder, expected a recording`)
+  const plain = createReadStream(file)
+  if (!(await isGzip(file))) return plain
+  const unpacked = createGunzip()
+  plain.on("error", (error) => unpacked.destroy(error))
+  return plain.pipe(unpacked)
+}
+
+async function isGzip(file: string): Promise<boolean> {
+  const handle = await open(file)
+  try {
+    const { buffer, bytesRead } = await handle.read(new Uint8Array(2), 0, 2, 0)
+    return bytesRead === 2 && buffer[0] === 0x1f && buffer[1] === 0x8b
+  } finally {
+    await handle.close()
+  }
+}
+
+/** One line on a terminal's standard error, overwritten; nothing where standard error is no terminal. */
+function progressOn(io: Io): { readonly show: (text: () => string) => void; readonly clear: () => void } {
+  if (!process.stderr.isTTY) return { show: () => {}, clear: () => {} }
+  let next = Date.now() + PROGRESS_EVERY
+  let isShown = false
+  return {
+    show: (text) => {
+      if (Date.now() < next) return
+      next = Date.now() + PROGRESS_EVERY
+      isShown = true
+      io.err(`\r\u001b[K${text()}`)
+    },
+    clear: () => {
+      if (isShown) io.err("\r\u001b[K")
+    }
+  }
+}
