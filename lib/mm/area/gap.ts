@@ -7,9 +7,19 @@
  */
 import { VM_GROWSDOWN } from "../../flags/bits.ts"
 import { EINVAL, ENOMEM, EPERM } from "../../flags/Errno.ts"
-import { ABOVE4G, FIXED, MAP_32BIT } from "../../flags/MapFlags.ts"
-import { PAGE_SIZE, PAGES_4G, PMD_PAGES, STACK_GUARD_PAGES, TASK_PAGES, type Vpn, WORD_PAGES } from "../base/units.ts"
+import { ABOVE4G, FIXED, MAP_32BIT, SHARED } from "../../flags/MapFlags.ts"
+import {
+  PAGE_SIZE,
+  PAGES_4G,
+  type PgOff,
+  PMD_PAGES,
+  STACK_GUARD_PAGES,
+  TASK_PAGES,
+  type Vpn,
+  WORD_PAGES
+} from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
+import { FILE_REGULAR, FILE_ZERO, type File } from "../store/files.ts"
 import { MMAP_BASE, type Mm } from "../store/mms.ts"
 import { CAP_SYS_RAWIO } from "../store/tasks.ts"
 import type { Vma } from "../store/vmas.ts"
@@ -28,7 +38,8 @@ export function startGap(k: Kernel, v: Vma): Vpn {
 /** First page of a place for `len` pages: the hint if it is free, else by search.
  * @param hint - page number
  * @param offset - bytes by which the register it came from lay above that page
- * @param huge - anonymous private memory: multiples of 2 MiB are placed on a multiple of 2 MiB
+ * @param file - what will be mapped; 0 anonymous memory
+ * @param pgoff - page offset within the file
  * @returns page number | ENOMEM no room | EINVAL FIXED and unaligned | EPERM below the minimum address | the address itself
  *   where a fixed one is among the last 4095 bytes of 64 bits, and so looks like an errno
  * @locks mmap write
@@ -40,12 +51,13 @@ export function getUnmappedArea(
   offset: number,
   len: number,
   flags: number,
-  huge: boolean
+  file: File,
+  pgoff: PgOff
 ): number {
   if (len > TASK_PAGES) return ENOMEM
   const over = (flags & FIXED) !== 0 ? offset : 0
   if (over !== 0 && hint === WORD_PAGES - 1) return over - PAGE_SIZE // IS_ERR_VALUE(addr)
-  const at = place(k, mm, hint, len, flags, huge)
+  const at = place(k, mm, hint, len, flags, file, pgoff)
   if (at < 0) return at
   if (at + (over !== 0 ? 1 : 0) > TASK_PAGES - len) return ENOMEM
   if (over !== 0) return EINVAL
@@ -53,20 +65,31 @@ export function getUnmappedArea(
   return at
 }
 
-function place(k: Kernel, mm: Mm, hint: Vpn, len: number, flags: number, huge: boolean): number {
+function place(k: Kernel, mm: Mm, hint: Vpn, len: number, flags: number, file: File, pgoff: PgOff): number {
   if ((flags & FIXED) !== 0) return hint
-  if (huge && hint === 0 && len % PMD_PAGES === 0) {
-    const at = placeAligned(k, mm, len, flags)
+  if (len >= PMD_PAGES && isForHuge(k, hint, len, flags, file, pgoff)) {
+    const at = placeAligned(k, mm, hint, len, flags, file === 0 ? 0 : pgoff)
     if (at >= 0) return at
   }
   return unaligned(k, mm, hint, len, flags)
 }
 
-/** 2 MiB alignment: room for 2 MiB more is looked for, and the rest given back. */
-function placeAligned(k: Kernel, mm: Mm, len: number, flags: number): number {
-  const at = unaligned(k, mm, 0, len + PMD_PAGES, flags)
-  if (at < 0) return at
-  const off = (PMD_PAGES - (at % PMD_PAGES)) % PMD_PAGES
+/** Is a place wanted at which huge pages would fit? For private anonymous memory that is a multiple of 2 MiB and has no
+ * hint; for regular files and the private zero device where a whole block of 2 MiB of the file is mapped.
+ * @source mm/mmap.c __get_unmapped_area; fs/ext4/file.c; drivers/char/mem.c get_unmapped_area_zero (v6.18)
+ */
+function isForHuge(k: Kernel, hint: Vpn, len: number, flags: number, file: File, pgoff: PgOff): boolean {
+  if (file === 0) return (flags & SHARED) === 0 && hint === 0 && len % PMD_PAGES === 0
+  const kind = k.files.kind(file)
+  if (kind !== FILE_REGULAR && (kind !== FILE_ZERO || (flags & SHARED) !== 0)) return false
+  return Math.ceil(pgoff / PMD_PAGES) * PMD_PAGES + PMD_PAGES <= pgoff + len
+}
+
+/** Room for 2 MiB more is looked for, and in it the place where address and file offset agree modulo 2 MiB. */
+function placeAligned(k: Kernel, mm: Mm, hint: Vpn, len: number, flags: number, pgoff: PgOff): number {
+  const at = unaligned(k, mm, hint, len + PMD_PAGES, flags)
+  if (at < 0 || at === hint) return at
+  const off = (((pgoff - at) % PMD_PAGES) + PMD_PAGES) % PMD_PAGES
   return off === 0 ? at + PMD_PAGES : at + off
 }
 

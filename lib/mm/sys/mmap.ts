@@ -173,8 +173,7 @@ function check(k: Kernel, q: Request, addr: Word, empty: boolean, prot: number):
     if (bad < 0) return bad
     q.lo |= VM_HUGETLB
   }
-  const huge = q.file === 0 && (q.flags & MAP.TYPE) !== MAP.SHARED
-  const at = getUnmappedArea(k, q.mm, hint, aligned ? 0 : offsetInPage(addr), q.pages, q.flags, huge)
+  const at = getUnmappedArea(k, q.mm, hint, aligned ? 0 : offsetInPage(addr), q.pages, q.flags, q.file, q.pgoff)
   if (at < 0) return at
   q.start = at
   if ((q.flags & MAP.FIXED_NOREPLACE) !== 0) {

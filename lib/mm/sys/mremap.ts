@@ -17,7 +17,7 @@ import {
   VMH_SEALED
 } from "../../flags/bits.ts"
 import { EAGAIN, EFAULT, EINVAL, ENOMEM, EPERM, OK } from "../../flags/Errno.ts"
-import { FIXED } from "../../flags/MapFlags.ts"
+import { FIXED, PRIVATE, SHARED } from "../../flags/MapFlags.ts"
 import { enoughMemory, mayExpandVm, mlockFutureOk, vmStatAccount } from "../area/account.ts"
 import { getUnmappedArea } from "../area/gap.ts"
 import { mergeNewRange, type Range } from "../area/merge.ts"
@@ -254,8 +254,10 @@ function canExpand(k: Kernel, q: Remap, end: Vpn): boolean {
 function place(k: Kernel, q: Remap): number {
   const v = q.vma
   const hint = impliesNew(q) ? q.to : 0
-  const huge = k.vmas.file(v) === 0
-  return getUnmappedArea(k, q.mm, hint, 0, q.newLen, (q.flags & MREMAP_FIXED) !== 0 ? FIXED : 0, huge)
+  const fixed = (q.flags & MREMAP_FIXED) !== 0 ? FIXED : 0
+  const type = (k.vmas.flags(v) & VM_MAYSHARE) !== 0 ? SHARED : PRIVATE
+  const pgoff = k.vmas.pgoff(v) + (q.at - k.vmas.startOf(v))
+  return getUnmappedArea(k, q.mm, hint, 0, q.newLen, fixed | type, k.vmas.file(v), pgoff)
 }
 
 function account(k: Kernel, mm: Mm, lo: number, pages: number): void {
