@@ -13,12 +13,14 @@ export default {
     nav: [
       { text: "Guide", link: "/guide/first-driver" },
       { text: "API", link: "/api/" },
-      { text: "Specification", link: "/spec/rust-virt" }
+      { text: "Specification", link: "/spec/rust-virt" },
+      { text: "Conformance", link: "/conformance" }
     ],
     sidebar: {
       "/guide/": [
         { text: "A first driver in ten minutes", link: "/guide/first-driver" },
         { text: "Locks, sections and flags as types", link: "/guide/locks-sections-flags" },
+        { text: "How true it is, and how to ask", link: "/guide/conformance" },
         { text: "What it costs", link: "/guide/performance" }
       ],
       "/api/": [

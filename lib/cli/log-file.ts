@@ -1,6 +1,6 @@
 /** Reading recordings and logs: unpacked if need be, interruptible, with progress on a terminal. Floor 11. */
 import { createReadStream, statSync } from "node:fs"
-import { open } from "node:fs/promises"
+import { Readable } from "node:stream"
 import { createGunzip } from "node:zlib"
 import { LineError, type Lines } from "../proof/lines.ts"
 import { CommandError, EXIT_INTERRUPTED, firstLine, type Io } from "./io.ts"
@@ -62,26 +62,30 @@ export function commandErrorOf(file: string, lines: Lines, error: unknown): Comm
   return new CommandError(`${file}:${lines.count + 1}: cannot read on: ${firstLine(error)}`, { cause: error })
 }
 
-/** The bytes of a file, unpacked if they begin as gzip does. */
+/** Bytes that are read, and unpacked, at a time. */
+const PIECE = 1 << 18
+
+/** The bytes of a file, unpacked if they begin as gzip does. The file may be a pipe. */
 async function bytesOf(file: string): Promise<AsyncIterable<Uint8Array>> {
   const found = statSync(file, { throwIfNoEntry: false })
   if (found === undefined) throw new CommandError(`no file ${file}`)
   if (found.isDirectory()) throw new CommandError(`${file} is a folder, expected a recording`)
-  const plain = createReadStream(file)
-  if (!(await isGzip(file))) return plain
-  const unpacked = createGunzip()
-  plain.on("error", (error) => unpacked.destroy(error))
-  return plain.pipe(unpacked)
+  const pieces = createReadStream(file, { highWaterMark: PIECE })[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>
+  let start: Uint8Array = new Uint8Array(0)
+  for (let next; start.length < 2 && (next = await pieces.next()).done !== true;) {
+    start = Buffer.concat([start, next.value])
+  }
+  const whole = withStart(start, { [Symbol.asyncIterator]: () => pieces })
+  if (start[0] !== 0x1f || start[1] !== 0x8b) return whole
+  const packed = Readable.from(whole)
+  const unpacked = createGunzip({ chunkSize: PIECE })
+  packed.on("error", (error) => unpacked.destroy(error))
+  return packed.pipe(unpacked)
 }
 
-async function isGzip(file: string): Promise<boolean> {
-  const handle = await open(file)
-  try {
-    const { buffer, bytesRead } = await handle.read(new Uint8Array(2), 0, 2, 0)
-    return bytesRead === 2 && buffer[0] === 0x1f && buffer[1] === 0x8b
-  } finally {
-    await handle.close()
-  }
+async function* withStart(start: Uint8Array, rest: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+  yield start
+  yield* rest
 }
 
 /** One line on a terminal's standard error, overwritten; nothing where standard error is no terminal. */

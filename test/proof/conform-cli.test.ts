@@ -36,8 +36,8 @@ const conform = async (...args: ReadonlyArray<string>) => {
 it("exits with 0 and a table where nothing diverges, plain or packed, several files as one run", async () => {
   const plain = await conform(put("plain.jsonl", text))
   expect(plain).toMatchObject({ exitCode: 0, err: "" })
-  expect(plain.out).toMatch(/^theme +sequences +operations +judged +skipped +not judged +divergences$/m)
-  expect(plain.out).toMatch(/^total +54 +3240 +3\d\d\d +\d\d\.\d % +\d+ +\d+ +0$/m)
+  expect(plain.out).toMatch(/^theme +sequences +operations +judged +.*divergences$/m)
+  expect(plain.out).toMatch(/^total +54 +3240 +3\d\d\d +\d+\.\d % .*0$/m)
   expect((await conform(goldenFile)).out).toBe(plain.out)
   expect((await conform(goldenFile, goldenFile)).out).toMatch(/^total +108 +6480 /m)
 }, 30_000)
@@ -48,7 +48,9 @@ it("says the same for machines, as one object", async () => {
   expect(JSON.parse(out)).toMatchObject({
     total: { sequences: 1, operations: 60, judged: 60, skipped: 0, notJudged: 0, divergences: 0, judgedPercent: 100 },
     dropped: 0,
-    endedAt: {},
+    missing: {},
+    unknown: {},
+    known: [],
     divergences: []
   })
 })

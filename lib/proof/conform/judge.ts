@@ -12,6 +12,8 @@ export interface Difference {
   readonly ours: string
   /** The process whose areas are to be shown; -1 none. */
   readonly process: number
+  /** Something of ours broke: there is no accepting that. */
+  readonly isFault?: true
 }
 
 /** Same answer? Values are compared as 64-bit registers. */

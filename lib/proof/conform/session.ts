@@ -1,18 +1,20 @@
 /** Judges one recording after another: what is judged, what is skipped, where judgement ends. Floor 9.
  *
- * An operation that is not built is skipped if its record shows no effect. The first one that shows one ends the
- * judgement of its sequence: everything after it, the last sweep included, is not judged, which is not agreement. So does
- * one that may have changed something unseen (skip.ts), and so does a divergence: from there on we are elsewhere.
+ * A call that we do not have is skipped if it failed (skip.ts). Otherwise it ends the judgement of its sequence: everything
+ * after it, the last sweep included, is not judged, which is not agreement. So does a divergence, and a known difference of
+ * more than the result: from there on we are elsewhere.
  */
 import { LineError } from "../lines.ts"
+import { Coverage } from "./coverage.ts"
 import { Judge, judgeResult, linesOf, type Difference } from "./judge.ts"
+import { Known, type KnownEntry } from "./known.ts"
 import { diffOf, pictureOfAreas } from "./picture.ts"
 import { lineOfOp } from "./program.ts"
-import { type Dead, type End, FormatError, hasEffect, type Header, type Op, type Recorded } from "./record.ts"
+import { type Dead, type End, FormatError, type Header, type Op, type Recorded } from "./record.ts"
 import { maySkip } from "./skip.ts"
 import { State } from "./state.ts"
 import { judgeSweep } from "./sweep.ts"
-import { type Counts, type Divergence, newCounts, Tally } from "./tally.ts"
+import { type Counts, type Divergence, Names, newCounts, Tally } from "./tally.ts"
 import type { World } from "./world.ts"
 
 /** How to judge. */
@@ -21,6 +23,10 @@ export interface Options {
   readonly shown?: number
   /** Also ask the world for broken promises after each operation. */
   readonly check?: boolean
+  /** Also count by call, flag and outcome. */
+  readonly coverage?: boolean
+  /** Differences that are accepted. */
+  readonly known?: readonly KnownEntry[]
 }
 
 /** Lines of a program that are kept: sequences may be of any length. */
@@ -37,11 +43,11 @@ interface Sequence {
   readonly state: State
   readonly world: World
   readonly counts: Counts
+  readonly missing: Names
+  readonly coverage: Coverage | undefined
   readonly program: Step[]
   next: number
   isOver: boolean
-  /** The operation that ended the judgement. */
-  stop: string
   divergence: Divergence | undefined
 }
 
@@ -55,7 +61,7 @@ export class Session {
     private readonly newWorld: (header: Header) => World,
     private readonly options: Options = {}
   ) {
-    this.tally = new Tally(options.shown ?? 3)
+    this.tally = new Tally(options.shown ?? 3, new Known(options.known ?? []))
   }
 
   /** The next record of a file. Throws FormatError where it may not stand there. */
@@ -81,10 +87,11 @@ export class Session {
       state: new State(header),
       world: this.newWorld(header),
       counts: { ...newCounts(), sequences: 1 },
+      missing: new Names(),
+      coverage: this.options.coverage === true ? new Coverage() : undefined,
       program: [],
       next: 0,
       isOver: false,
-      stop: "",
       divergence: undefined
     }
   }
@@ -93,33 +100,35 @@ export class Session {
     if (op.i >= 0 && op.i !== run.next) throw new FormatError(`operation ${op.i} where ${run.next} was expected`)
     run.next++
     run.counts.operations++
-    if (run.next === 1) this.guarded(run, line, () => this.compareState(run))
+    if (run.next === 1) this.guarded(run, line, undefined, () => this.judgeState(run))
     run.state.apply(op)
-    if (run.isOver) run.counts.notJudged++
-    else if (op.result.kind === "nothing") run.counts.skipped++
-    else this.guarded(run, line, () => this.perform(run, op), op)
+    const agrees = !run.isOver && op.result.kind !== "nothing" && this.perform(run, op, line)
+    if (op.result.kind === "nothing" && !run.isOver) run.counts.skipped++
+    run.counts.notJudged = run.counts.operations - run.counts.judged - run.counts.skipped
+    run.coverage?.note(op, agrees)
   }
 
-  /** Performs an operation and compares; or skips it; or ends the judgement. */
-  private perform(run: Sequence, op: Op): Difference | undefined {
-    const ours = run.world.perform(op)
-    if (ours === undefined) {
-      if (!hasEffect(op) && maySkip(op)) {
-        run.counts.skipped++
-        note(run, op, true)
+  /** Performs an operation and compares; or skips it; or ends the judgement. Does everything agree? */
+  private perform(run: Sequence, op: Op, line: number): boolean {
+    const before = run.counts.known
+    this.guarded(run, line, op, () => {
+      const ours = run.world.perform(op)
+      note(run, op, ours === undefined)
+      if (ours === undefined) {
+        run.counts.apart = 1
+        run.missing.add(op.name)
+        if (maySkip(op)) run.counts.skipped++
+        else run.isOver = true
         return undefined
       }
-      run.counts.notJudged++
-      run.isOver = true
-      run.stop = op.name
-      return undefined
-    }
-    run.counts.judged++
-    note(run, op, false)
-    return judgeResult(op.result, ours) ?? this.compareState(run)
+      run.counts.judged++
+      const wrong = judgeResult(op.result, ours)
+      return wrong !== undefined && !this.accepts(run, op, wrong) ? wrong : this.judgeState(run)
+    })
+    return !run.isOver && run.counts.known === before && run.program.at(-1)?.isSkipped === false
   }
 
-  private compareState(run: Sequence): Difference | undefined {
+  private judgeState(run: Sequence): Difference | undefined {
     const found = this.judge.judgeState(run.state, run.world)
     if (found !== undefined || this.options.check !== true) return found
     return broken(run.world.check())
@@ -128,38 +137,58 @@ export class Session {
   private end(run: Sequence, record: End | Dead, line: number): void {
     this.current = undefined
     if (record.kind === "dead") {
-      run.world.close()
+      closeQuietly(run.world)
       this.tally.dropped++
       return
     }
-    if (!run.isOver) {
-      this.guarded(run, line, () => judgeSweep(record, run.world))
-    }
+    const isWhole = !run.isOver
+    if (isWhole) this.guarded(run, line, undefined, () => judgeSweep(record, run.world))
     if (!run.isOver) run.counts.complete++
-    const left = run.world.close()
-    if (!run.isOver && this.options.check === true) this.guarded(run, line, () => broken(left))
-    this.tally.add(run.header.theme, run.counts, run.stop, run.divergence)
+    const left = closeQuietly(run.world)
+    if (!run.isOver && this.options.check === true) this.guarded(run, line, undefined, () => broken(left))
+    this.tally.add({ theme: run.header.theme, ...run })
   }
 
-  /** Runs a part of the judgement. A difference, or an error of our own, is a divergence. */
-  private guarded(run: Sequence, line: number, part: () => Difference | undefined, op?: Op): void {
+  /** Runs a part of the judgement. What it finds ends the judgement: known, or a divergence as an error of our own is. */
+  private guarded(run: Sequence, line: number, op: Op | undefined, part: () => Difference | undefined): void {
     let found: Difference | undefined
     try {
       found = part()
     } catch (error) {
       if (error instanceof FormatError) throw error
       const linux = op === undefined ? "no error" : lineOfOp(op, op.result)
-      found = { what: "the simulation broke", linux, ours: textOf(error), process: -1 }
+      found = { what: "the simulation broke", linux, ours: textOf(error), process: -1, isFault: true }
     }
     if (found === undefined) return
     run.isOver = true
+    if (this.accepts(run, op, found)) return
     run.counts.divergences = 1
     run.divergence = this.tally.divergences.length < (this.options.shown ?? 3) ? told(run, found, line) : undefined
+  }
+
+  /** Is the difference a known one? Then it is counted. */
+  private accepts(run: Sequence, op: Op | undefined, found: Difference): boolean {
+    const { known } = this.tally
+    if (found.isFault === true || known.entries.length === 0) return false
+    const { seq, theme } = run.header
+    const operation = op === undefined ? "sweep" : lineOfOp(op, op.result)
+    if (!known.accepts({ theme, seq, i: op === undefined ? -1 : run.next - 1, operation }, found)) return false
+    run.counts.known++
+    return true
   }
 }
 
 const broken = ([wrong]: readonly string[]): Difference | undefined =>
-  wrong === undefined ? undefined : { what: "broken promise", linux: "none", ours: wrong, process: -1 }
+  wrong === undefined ? undefined : { what: "broken promise", linux: "none", ours: wrong, process: -1, isFault: true }
+
+/** A world in which something broke may be unable to end. It is not used again. */
+function closeQuietly(world: World): readonly string[] {
+  try {
+    return world.close()
+  } catch (error) {
+    return [textOf(error)]
+  }
+}
 
 function note(run: Sequence, op: Op, isSkipped: boolean): void {
   if (run.program.push({ op, isSkipped }) > MOST_PROGRAM) run.program.shift()

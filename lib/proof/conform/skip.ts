@@ -1,9 +1,9 @@
-/** What may not be skipped. Floor 9.
+/** What may be skipped. Floor 9.
  *
- * An operation that is not built, and whose record shows no effect, is skipped: not judged, not agreed with. A few may have
- * changed something unseen all the same, and later ones depend on it. These end the judgement of their sequence.
+ * A call that we do not have is skipped where it failed, which as a rule changes nothing: not judged, not agreed with. Where
+ * it succeeded, or where its record shows an effect, later operations depend on it: it ends the judgement of its sequence.
  */
-import type { Op } from "./record.ts"
+import { hasEffect, type Op } from "./record.ts"
 
 /** Hide something even where they fail: an area may have got its anon_vma first, and merges depend on that; a file may have
  * grown. (Reads and writes come here only if they move the recorder's own bytes, which nobody knows.)
@@ -19,9 +19,9 @@ const always: ReadonlySet<string> = new Set([
   "pwrite_mem"
 ])
 
-/** Hide something where they succeed: a descriptor less, other bounds of the heap, flags of areas to come. */
-const onSuccess: ReadonlySet<string> = new Set(["close", "prctl"])
+/** Hide nothing of an address space, even where they succeed. */
+const harmless: ReadonlySet<string> = new Set(["userfaultfd", "uffdio_api"])
 
-/** May `op`, which is not built and showed no effect, be skipped? */
-export const maySkip = ({ name, result }: Op): boolean =>
-  !always.has(name) && (result.kind === "errno" || !onSuccess.has(name))
+/** May `op`, which we do not have, be skipped? */
+export const maySkip = (op: Op): boolean =>
+  !hasEffect(op) && (op.result.kind === "errno" ? !always.has(op.name) : harmless.has(op.name))

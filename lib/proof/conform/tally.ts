@@ -1,16 +1,24 @@
 /** Counts of what was judged, per theme and in total. Floor 9. */
+import { Coverage } from "./coverage.ts"
+import type { Known } from "./known.ts"
 
-/** What became of a number of operations. `operations` is the sum of the three that follow it. */
+/** What became of a number of operations: `operations` is the sum of `judged`, `skipped` and `notJudged`. */
 export interface Counts {
   sequences: number
   /** Sequences that were judged to their end, the last sweep included. */
   complete: number
+  /** Sequences with a call that we do not have: judged as far as that goes. */
+  apart: number
   operations: number
+  /** Performed, and compared with the recording. */
   judged: number
-  /** Not built, and without an effect that the recording shows. */
+  /** Run by nobody, or failed in Linux and unknown to us. */
   skipped: number
-  /** After the first operation that is not built and had an effect, or after a divergence. */
+  /** After a call that we do not have and that changed something; after a known difference in the state; after a divergence. */
   notJudged: number
+  /** Differences that are accepted, with a reason. */
+  known: number
+  /** Sequences in which something differs that is not accepted. */
   divergences: number
 }
 
@@ -18,21 +26,25 @@ export interface Counts {
 export const newCounts = (): Counts => ({
   sequences: 0,
   complete: 0,
+  apart: 0,
   operations: 0,
   judged: 0,
   skipped: 0,
   notJudged: 0,
+  known: 0,
   divergences: 0
 })
 
 /** Adds `more` to `to`. */
-function addCounts(to: Counts, more: Counts): void {
+export function addCounts(to: Counts, more: Readonly<Counts>): void {
   to.sequences += more.sequences
   to.complete += more.complete
+  to.apart += more.apart
   to.operations += more.operations
   to.judged += more.judged
   to.skipped += more.skipped
   to.notJudged += more.notJudged
+  to.known += more.known
   to.divergences += more.divergences
 }
 
@@ -54,26 +66,69 @@ export interface Divergence {
   readonly picture: readonly string[]
 }
 
+/** Names and how often they came; of endlessly many names only the first are kept apart. */
+export class Names {
+  private readonly counts = new Map<string, number>()
+
+  add(name: string, count = 1): void {
+    const key = this.counts.has(name) || this.counts.size < MOST_NAMES ? name : "others"
+    this.counts.set(key, (this.counts.get(key) ?? 0) + count)
+  }
+
+  merge(more: Names): void {
+    for (const [name, count] of more.counts) this.add(name, count)
+  }
+
+  isEmpty(): boolean {
+    return this.counts.size === 0
+  }
+
+  /** The most frequent first. */
+  list(): ReadonlyArray<readonly [name: string, count: number]> {
+    return [...this.counts].sort((a, b) => b[1] - a[1])
+  }
+}
+
+const MOST_NAMES = 200
+
+/** One sequence that is over. */
+export interface Finished {
+  readonly theme: string
+  readonly counts: Readonly<Counts>
+  /** Calls that we do not have. */
+  readonly missing: Names
+  readonly coverage: Coverage | undefined
+  readonly divergence: Divergence | undefined
+}
+
 /** Everything that is known when a run ends. */
 export class Tally {
   readonly themes = new Map<string, Counts>()
   readonly total = newCounts()
-  /** Operations that ended the judgement of a sequence, by name. */
-  readonly stops = new Map<string, number>()
+  /** Calls that we do not have, by operations. */
+  readonly missing = new Names()
+  /** Fields, flags and limits that format 1 does not have, by records that have them. */
+  readonly unknown = new Names()
+  readonly coverage = new Coverage()
   /** The first few. */
   readonly divergences: Divergence[] = []
   /** Sequences whose process was lost while they were recorded; they count nowhere else. */
   dropped = 0
 
-  constructor(private readonly mostShown: number) {}
+  constructor(
+    private readonly mostShown: number,
+    readonly known: Known
+  ) {}
 
   /** Takes in a sequence that is over. */
-  add(theme: string, counts: Counts, stop: string, divergence: Divergence | undefined): void {
-    const its = this.themes.get(theme) ?? newCounts()
-    this.themes.set(theme, its)
+  add({ counts, coverage, divergence, missing, theme }: Finished): void {
+    const key = this.themes.has(theme) || this.themes.size < MOST_NAMES ? theme : "others"
+    const its = this.themes.get(key) ?? newCounts()
+    this.themes.set(key, its)
     addCounts(its, counts)
     addCounts(this.total, counts)
-    if (stop !== "") this.stops.set(stop, (this.stops.get(stop) ?? 0) + 1)
+    this.missing.merge(missing)
+    if (coverage !== undefined) this.coverage.merge(coverage)
     if (divergence !== undefined && this.divergences.length < this.mostShown) this.divergences.push(divergence)
   }
 }

@@ -1,0 +1,138 @@
+/** What flags, protections and advice among the arguments of calls are called. Floor 9. */
+import * as AdviceFlags from "../../flags/AdviceFlags.ts"
+import * as MapFlags from "../../flags/MapFlags.ts"
+import * as ProtFlags from "../../flags/ProtFlags.ts"
+import type { Word } from "../../mm/base/units.ts"
+
+/** Names in a number: what has none is left in hex. */
+type Reading = (value: number) => readonly string[]
+type Values = Readonly<Record<string, number>>
+
+/** One bit, one name; `none` where no bit is set. */
+function bits(prefix: string, values: Values, none = "0"): Reading {
+  const names = Object.entries(values).map(([name, bit]) => [bit, prefix + name] as const)
+  return (value) => {
+    const found: string[] = []
+    let left = value
+    for (const [bit, name] of names) {
+      if (bit > 0 && Math.floor(left / bit) % 2 === 1) {
+        found.push(name)
+        left -= bit
+      }
+    }
+    if (left !== 0) found.push(`0x${left.toString(16)}`)
+    return found.length === 0 ? [none] : found
+  }
+}
+
+/** One value, one name. */
+function one(prefix: string, values: Values): Reading {
+  const names = new Map(Object.entries(values).map(([name, value]) => [value, prefix + name]))
+  return (value) => [names.get(value) ?? String(value)]
+}
+
+const prot = bits("PROT_", ProtFlags, "PROT_NONE")
+
+const { DROPPABLE, MAP_32BIT, PRIVATE, SHARED, SHARED_VALIDATE } = MapFlags
+const mapType = one("MAP_", { SHARED, PRIVATE, SHARED_VALIDATE, DROPPABLE })
+const mapBits = bits("MAP_", {
+  FIXED: MapFlags.FIXED,
+  ANONYMOUS: MapFlags.ANONYMOUS,
+  "32BIT": MAP_32BIT,
+  ABOVE4G: MapFlags.ABOVE4G,
+  GROWSDOWN: MapFlags.GROWSDOWN,
+  DENYWRITE: MapFlags.DENYWRITE,
+  EXECUTABLE: MapFlags.EXECUTABLE,
+  LOCKED: MapFlags.LOCKED,
+  NORESERVE: MapFlags.NORESERVE,
+  POPULATE: MapFlags.POPULATE,
+  NONBLOCK: MapFlags.NONBLOCK,
+  STACK: MapFlags.STACK,
+  HUGETLB: MapFlags.HUGETLB,
+  SYNC: MapFlags.SYNC,
+  FIXED_NOREPLACE: MapFlags.FIXED_NOREPLACE,
+  UNINITIALIZED: MapFlags.UNINITIALIZED
+})
+
+/** The low four bits are a number, the others are bits. */
+const map: Reading = (value) => {
+  const type = mapType(value % 16)
+  const rest = value - (value % 16)
+  return rest === 0 ? type : [...type, ...mapBits(rest)]
+}
+
+const advice = one("MADV_", AdviceFlags)
+const pagesMode = bits("UFFDIO_MODE_", { DONTWAKE: 1, WP: 2 })
+const wakeMode = bits("UFFDIO_MODE_", { DONTWAKE: 1 })
+
+/** By call and place of the argument, as recordings order them. */
+const readings: Readonly<Record<string, Readonly<Record<number, Reading>>>> = {
+  mmap: { 2: prot, 3: map },
+  mprotect: { 2: prot },
+  pkey_mprotect: { 2: prot },
+  mremap: { 3: bits("MREMAP_", { MAYMOVE: 1, FIXED: 2, DONTUNMAP: 4 }) },
+  madvise: { 2: advice },
+  process_madvise: { 0: advice },
+  mlock2: { 2: bits("MLOCK_", { ONFAULT: 1 }) },
+  mlockall: { 0: bits("MCL_", { CURRENT: 1, FUTURE: 2, ONFAULT: 4 }) },
+  msync: { 2: bits("MS_", { ASYNC: 1, INVALIDATE: 2, SYNC: 4 }) },
+  remap_file_pages: { 2: prot, 4: bits("MAP_", { NONBLOCK: MapFlags.NONBLOCK }) },
+  fallocate: {
+    1: bits("FALLOC_FL_", {
+      KEEP_SIZE: 1,
+      PUNCH_HOLE: 2,
+      NO_HIDE_STALE: 4,
+      COLLAPSE_RANGE: 8,
+      ZERO_RANGE: 16,
+      INSERT_RANGE: 32,
+      UNSHARE_RANGE: 64
+    })
+  },
+  fcntl: {
+    1: one("F_", { ADD_SEALS: 1033, GET_SEALS: 1034 }),
+    2: bits("F_SEAL_", { SEAL: 1, SHRINK: 2, GROW: 4, WRITE: 8, FUTURE_WRITE: 16, EXEC: 32 })
+  },
+  prctl: {
+    0: one("PR_", { SET_MDWE: 65, GET_MDWE: 66 }),
+    1: bits("PR_MDWE_", { REFUSE_EXEC_GAIN: 1, NO_INHERIT: 2 })
+  },
+  setrlimit: { 0: one("RLIMIT_", { DATA: 2, STACK: 3, MEMLOCK: 8, AS: 9 }) },
+  userfaultfd: { 0: bits("", { UFFD_USER_MODE_ONLY: 1, O_NONBLOCK: 0x800, O_CLOEXEC: 0x80000 }) },
+  uffdio_api: {
+    2: bits("UFFD_FEATURE_", {
+      PAGEFAULT_FLAG_WP: 1,
+      EVENT_FORK: 2,
+      EVENT_REMAP: 4,
+      EVENT_REMOVE: 8,
+      MISSING_HUGETLBFS: 0x10,
+      MISSING_SHMEM: 0x20,
+      EVENT_UNMAP: 0x40,
+      SIGBUS: 0x80,
+      THREAD_ID: 0x100,
+      MINOR_HUGETLBFS: 0x200,
+      MINOR_SHMEM: 0x400,
+      EXACT_ADDRESS: 0x800,
+      WP_HUGETLBFS_SHMEM: 0x1000,
+      WP_UNPOPULATED: 0x2000,
+      POISON: 0x4000,
+      WP_ASYNC: 0x8000,
+      MOVE: 0x10000
+    })
+  },
+  uffdio_register: { 3: bits("UFFDIO_REGISTER_MODE_", { MISSING: 1, WP: 2, MINOR: 4 }) },
+  uffdio_writeprotect: { 3: bits("UFFDIO_WRITEPROTECT_MODE_", { WP: 1, DONTWAKE: 2 }) },
+  uffdio_copy: { 4: pagesMode },
+  uffdio_continue: { 3: pagesMode },
+  uffdio_zeropage: { 3: wakeMode },
+  uffdio_poison: { 3: wakeMode },
+  uffdio_move: { 4: bits("UFFDIO_MOVE_MODE_", { DONTWAKE: 1, ALLOW_SRC_HOLES: 2 }) }
+}
+
+const ALL_ONES = 0xffff_ffff_ffff_ffffn
+
+/** The names in argument `at` of call `name`; undefined where that argument has none. */
+export function wordsOf(name: string, at: number, arg: Word): readonly string[] | undefined {
+  const reading = readings[name]?.[at]
+  if (reading === undefined) return undefined
+  return typeof arg === "number" ? reading(arg) : [arg === ALL_ONES ? "-1" : `0x${arg.toString(16)}`]
+}
