@@ -40,7 +40,7 @@ import {
   unlinkPath,
   writeObject
 } from "../../../lib/mm/object/file.ts"
-import { permsText } from "../../../lib/mm/proc/maps.ts"
+import { nameOf as areaName, permsText } from "../../../lib/mm/proc/maps.ts"
 import { flagLetters, pageLetters } from "../../../lib/mm/proc/smaps.ts"
 import { FILE_REGULAR, FILE_SHMEM } from "../../../lib/mm/store/files.ts"
 import { F_DRIVER } from "../../../lib/mm/store/frames.ts"
@@ -256,6 +256,10 @@ export class Proc {
     if (v === 0) throw new Error(`no area at ${page}`)
     return v
   }
+  /** Name of the area at a page, as maps shows it. */
+  name(page: `a${number}`): string {
+    return areaName(this.k, this.area(page))
+  }
   /** Page offset of the area at a page; in the arena `a7` for the offsets of anonymous memory. */
   offset(page: `a${number}`): string {
     const pgoff = this.k.vmas.pgoff(this.area(page))
@@ -317,8 +321,8 @@ export class Proc {
     )
   }
   /** Descriptor of a file of another kind: FILE_ZERO, FILE_DIR, FILE_PIPE. */
-  special(kind: number, mode = RDWR): number {
-    return installFd(this.k, this.task, openAnonymous(this.k, kind, mode, "/special"))
+  special(kind: number, mode = RDWR, name = "/special"): number {
+    return installFd(this.k, this.task, openAnonymous(this.k, kind, mode, name))
   }
   /** Descriptor of a device that has these hooks (H_*), and mmap. They are listed in `machine.heard` and answered by
    * `machine.hook`.
