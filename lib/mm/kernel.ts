@@ -1,6 +1,7 @@
 /** What `k` is: one simulated machine. Its stores, its knobs, its drivers; no module of the core has state of its own.
  * Top of floor 2: it knows every store, and no store knows it.
  */
+import type { Access } from "../flags/FaultFlags.ts"
 import { configOf, type KernelConfig } from "./base/config.ts"
 import { FailNth, WarnOnce } from "./base/debug.ts"
 import { Trace } from "./base/trace.ts"
@@ -28,8 +29,10 @@ export interface Ops {
   readonly hooks: number
   /** Vetoes a split in the core itself (special mappings): errno or OK. */
   readonly maySplit?: (k: Kernel, vma: number, vpn: number) => number
-  /** Finds the frame for page `pgoff` of the area's object: a frame number, or a negative code of area/object.ts. */
-  readonly translate?: (k: Kernel, vma: number, pgoff: number, write: boolean) => number
+  /** Finds the frame for page `pgoff` of the area's object: a frame number, or a negative code of area/object.ts. Asked for
+   * writing only where the page itself is to be written: not on behalf of private mappings, which copy it.
+   */
+  readonly translate?: (k: Kernel, vma: number, pgoff: number, access: Access) => number
   /** May neighbouring cached pages be mapped along (map_pages)? */
   readonly mapsAround?: boolean
   /** Does it allow the page of zeroes in writable mappings (pfn_mkwrite)? */
@@ -84,6 +87,8 @@ export class Kernel {
   readonly backings: (Backing | undefined)[] = [undefined]
   /** The file system: a flat table of absolute paths. */
   readonly paths = new Map<string, PathEntry>()
+  /** Holders of each page of memory files, by object. */
+  readonly holders = new Map<number, Map<number, number>>()
   /** Frames of the vdso, once touched. */
   readonly vdso: number[] = []
   /** Invariants that each floor appended. */
@@ -100,6 +105,8 @@ export class Kernel {
   readonly notifiers = new Map<number, Notifier[]>()
   /** Operands of a plain fault piece's need: object and page offset. Read at once. */
   readonly need = new Float64Array(2)
+  /** Range of a mapping hook: its end, page offset of its start; for a copy, start and end of the second place. */
+  readonly range = new Float64Array(4)
   /** Address results of verbs whose return value is an errno. */
   readonly out = new Float64Array(2)
 

@@ -5,7 +5,9 @@
  * to frame), `invalidate` (`object/invalidate.ts`: every mapping forgets what it was told).
  */
 import { VM_MAYWRITE, VM_SHARED } from "../../flags/bits.ts"
+import { H_ADD_MAPPING, H_COPY_MAPPING, H_REMOVE_MAPPING, type Verb } from "../base/stop.ts"
 import type { PgOff, Vpn } from "../base/units.ts"
+import { needHook } from "./ops.ts"
 import type { Kernel } from "../kernel.ts"
 import type { File, Obj } from "../store/files.ts"
 import type { Vma } from "../store/vmas.ts"
@@ -17,6 +19,8 @@ export const T_OOM = -2
 export const T_READ = -3
 /** A driver answers: its fault hook. */
 export const T_HOOK = -4
+/** The object has mapped the page itself. */
+export const T_MAPPED = -5
 
 const sharedMaywrite = (lo: number): boolean => (lo & (VM_SHARED | VM_MAYWRITE)) === (VM_SHARED | VM_MAYWRITE)
 
@@ -39,6 +43,37 @@ export function removeMapping(k: Kernel, v: Vma): void {
   k.mappings.remove(o, v)
   if (sharedMaywrite(k.vmas.flags(v))) k.files.addWritable(o, -1)
 }
+
+/** Tells an object of a user's, which has the hook, that pages `[start, end)` of `v` map it from now on.
+ * @returns OK | errno: it does not want to be mapped
+ * @locks mmap write
+ */
+export function* announceMapping(k: Kernel, v: Vma, start: Vpn, end: Vpn): Verb<"NEED_HOOK"> {
+  k.range[0] = end
+  k.range[1] = pgoffOf(k, v, start)
+  return yield needHook(k, v, H_ADD_MAPPING, start, 0)
+}
+
+/** Tells it that pages `[start, end)`, mapped from page `pgoff` on, are so no longer. Cannot fail. */
+export function* retractMapping(k: Kernel, v: Vma, start: Vpn, end: Vpn, pgoff: PgOff): Verb<"NEED_HOOK", void> {
+  k.range[0] = end
+  k.range[1] = pgoff
+  yield needHook(k, v, H_REMOVE_MAPPING, start, 0)
+}
+
+/** Tells it that what `[start, end)` of `v` maps is mapped from `to` on as well, `pages` long.
+ * @returns OK | errno: it does not want to be
+ * @locks mmap write
+ */
+export function* copyMapping(k: Kernel, v: Vma, start: Vpn, end: Vpn, to: Vpn, pages: number): Verb<"NEED_HOOK"> {
+  k.range[0] = end
+  k.range[1] = pgoffOf(k, v, start)
+  k.range[2] = to
+  k.range[3] = to + pages
+  return yield needHook(k, v, H_COPY_MAPPING, start, 0)
+}
+
+const pgoffOf = (k: Kernel, v: Vma, vpn: Vpn): PgOff => k.vmas.pgoff(v) + (vpn - k.vmas.startOf(v))
 
 /** Gives the attached area `v` other bounds, in its tree and in its object's mapping set.
  * @locks mmap write, `v` write-locked
@@ -77,6 +112,7 @@ export function closeFile(k: Kernel, f: File): void {
 export function putObject(k: Kernel, o: Obj): void {
   if (k.files.addObjRefs(o, -1) > 0) return
   for (let i = k.xarray.next(o, 0); i >= 0; i = k.xarray.next(o, i)) dropCached(k, o, i)
+  k.holders.delete(o)
   if (k.files.isShmem(o)) k.committed -= k.files.reserved(o)
   k.files.freeObj(o)
 }

@@ -4,7 +4,18 @@
  * in place.
  */
 import { OK } from "../../flags/Errno.ts"
-import { H_CLOSE, H_MAY_SPLIT, H_OPEN, KILLABLE, NEED_HOOK, type Stop, type Verb } from "../base/stop.ts"
+import {
+  H_CLOSE,
+  H_MAY_SPLIT,
+  H_OPEN,
+  H_PAGE_MKWRITE,
+  H_REMOVE_MAPPING,
+  H_TRANSLATE_WRITE,
+  KILLABLE,
+  NEED_HOOK,
+  type Stop,
+  type Verb
+} from "../base/stop.ts"
 import type { Vpn } from "../base/units.ts"
 import type { Kernel, Ops } from "../kernel.ts"
 import type { Vma } from "../store/vmas.ts"
@@ -32,6 +43,18 @@ export function hasHook(k: Kernel, v: Vma, hook: number): boolean {
 
 /** Has removing `v` an audience? Such an area is not merged away. */
 export const hasClose = (k: Kernel, v: Vma): boolean => hasHook(k, v, H_CLOSE)
+
+/** Must the owner of `v` agree before a page of it is written that is mapped for reading? */
+export function hasWriteHook(k: Kernel, v: Vma): boolean {
+  const row = k.vmas.ops(v)
+  return row !== 0 && (k.ops[row]!.hooks & ((1 << H_PAGE_MKWRITE) | (1 << H_TRANSLATE_WRITE))) !== 0
+}
+
+/** Is anybody told when `v` is gone? */
+export function hasFarewell(k: Kernel, v: Vma): boolean {
+  const row = k.vmas.ops(v)
+  return row !== 0 && (k.ops[row]!.hooks & ((1 << H_CLOSE) | (1 << H_REMOVE_MAPPING))) !== 0
+}
 
 /** The stop that runs a hook of `v`'s owner. Operands: a = area, b = row of ops, at = page number. */
 export function needHook(k: Kernel, v: Vma, hook: number, at: Vpn, killable: number): Stop<"NEED_HOOK"> {

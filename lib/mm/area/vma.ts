@@ -3,7 +3,7 @@
  */
 import { VM_ACCOUNT, VM_LOCKED, VMH_SEALED } from "../../flags/bits.ts"
 import { ENOMEM, EPERM } from "../../flags/Errno.ts"
-import type { Verb } from "../base/stop.ts"
+import { H_REMOVE_MAPPING, type Verb } from "../base/stop.ts"
 import type { Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { LOCKED_VM, type Mm } from "../store/mms.ts"
@@ -11,8 +11,8 @@ import { VMA_ATTACHED, VMA_DETACHED, type Vma } from "../store/vmas.ts"
 import { vmStatAccount } from "./account.ts"
 import { mergeExistingRange, mergeNow, planExistingRange, type Range } from "./merge.ts"
 import { assertMmapWrite } from "./mmap-lock.ts"
-import { addMapping, fget, fput, moveBounds, removeMapping } from "./object.ts"
-import { closeVma, hasClose, maySplit, openVma } from "./ops.ts"
+import { addMapping, fget, fput, moveBounds, removeMapping, retractMapping } from "./object.ts"
+import { closeVma, hasFarewell, hasHook, maySplit, openVma } from "./ops.ts"
 import { canStartWrite, tryStartWrite, vmaStartWrite } from "./vma-lock.ts"
 
 /** Stops of verbs that change areas. */
@@ -41,6 +41,7 @@ export function detachVma(k: Kernel, v: Vma): void {
 /** Buries a detached area: tells its owner, lets go of its file. Its pages are gone by then. */
 export function* removeVma(k: Kernel, v: Vma): Verb<"NEED_HOOK", void> {
   yield* closeVma(k, v)
+  if (hasHook(k, v, H_REMOVE_MAPPING)) yield* retractMapping(k, v, k.vmas.startOf(v), k.vmas.endOf(v), k.vmas.pgoff(v))
   buryVma(k, v)
 }
 
@@ -216,7 +217,7 @@ export function gatherNow(k: Kernel, mm: Mm, start: Vpn, end: Vpn): Gathered | u
   const vmas = [v]
   for (;;) {
     if (k.vmas.startOf(v) < start || k.vmas.endOf(v) > end || (k.vmas.flagsHi(v) & VMH_SEALED) !== 0) return undefined
-    if (hasClose(k, v) || !canStartWrite(k, v)) return undefined
+    if (hasFarewell(k, v) || !canStartWrite(k, v)) return undefined
     if (k.vmas.endOf(v) === end) break
     v = k.maple.next(mm, v)
     if (v === 0 || k.vmas.startOf(v) >= end) break

@@ -63,6 +63,14 @@ export const H_FAULT = 5
 export const H_PAGE_MKWRITE = 6
 export const H_MPROTECT = 7
 export const H_MREMAP = 8
+/** An object's own: it is told of each range that somebody maps of it, and may refuse. `k.range` has the range. */
+export const H_ADD_MAPPING = 9
+/** A range is mapped no longer. */
+export const H_REMOVE_MAPPING = 10
+/** A range is mapped at a second place of the same address space. */
+export const H_COPY_MAPPING = 11
+/** A page that was translated for reading is to be written: translate it again. */
+export const H_TRANSLATE_WRITE = 12
 /** Names by number. */
 export const hookNames = [
   "",
@@ -73,7 +81,11 @@ export const hookNames = [
   "fault",
   "page_mkwrite",
   "mprotect",
-  "mremap"
+  "mremap",
+  "add_mapping",
+  "remove_mapping",
+  "copy_mapping",
+  "translate"
 ] as const
 
 /** Locks that a hook finds held, one of the bits: `close` comes under a downgraded lock after munmap.
@@ -88,7 +100,11 @@ export const hookWants: readonly number[] = [
   VMA_R | MMAP_R, // fault
   VMA_R | MMAP_R, // page_mkwrite
   MMAP_W, // mprotect
-  MMAP_W // mremap
+  MMAP_W, // mremap
+  MMAP_W | CHILD_W, // add_mapping: fork adds the child's
+  MMAP_R | MMAP_W | CHILD_W, // remove_mapping: as close
+  MMAP_W, // copy_mapping
+  VMA_R | MMAP_R // translate
 ]
 
 /** Reply for a hook that ended in a failure of its own (an error that is no errno, or a defect): the core undoes as for

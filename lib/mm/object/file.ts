@@ -9,6 +9,7 @@ import {
   FILE_ANON_SHARED,
   FILE_DEVICE,
   FILE_NOEXEC,
+  FILE_OBJECT,
   FILE_PIPE,
   FILE_REGULAR,
   FILE_SHMEM,
@@ -26,7 +27,7 @@ export function vmOpsOf(k: Kernel, f: File): number {
   const kind = k.files.kind(f)
   if (kind === FILE_SHMEM || kind === FILE_ANON_SHARED) return OPS_SHMEM
   if (kind === FILE_REGULAR) return OPS_FILE
-  return kind === FILE_DEVICE ? k.files.ops(f) : 0
+  return kind === FILE_DEVICE || kind === FILE_OBJECT ? k.files.ops(f) : 0
 }
 
 /** Makes the file `path` of `sizeBytes`; its pages come from `backing`, or are zeroes.

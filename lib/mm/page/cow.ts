@@ -6,9 +6,8 @@
 import { VM_MAYSHARE, VM_SHARED } from "../../flags/bits.ts"
 import { FAULT_OK, FAULT_OOM } from "../../flags/FaultFlags.ts"
 import { DIRTY, SPECIAL, WRITE, YOUNG, ZERO } from "../../flags/PteFlags.ts"
-import { hasHook } from "../area/ops.ts"
+import { hasWriteHook } from "../area/ops.ts"
 import { anonVmaPrepare } from "../area/rmap.ts"
-import { H_PAGE_MKWRITE } from "../base/stop.ts"
 import type { Pfn, Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { F_ANON, F_DIRTY, F_EXCLUSIVE, F_SWAPBACKED } from "../store/frames.ts"
@@ -25,7 +24,7 @@ import { flushRange } from "./tlb.ts"
 export function writeProtected(k: Kernel, v: Vma, vpn: Vpn, slot: number): number {
   const bits = k.ptes.bits(slot)
   if ((k.vmas.flags(v) & (VM_SHARED | VM_MAYSHARE)) !== 0) {
-    if ((bits & SPECIAL) === 0 && hasHook(k, v, H_PAGE_MKWRITE)) return FAULT_MKWRITE
+    if ((bits & SPECIAL) === 0 && hasWriteHook(k, v)) return FAULT_MKWRITE
     makeWritable(k, slot)
     return FAULT_OK
   }

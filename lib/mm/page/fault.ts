@@ -21,10 +21,10 @@ import {
 } from "../../flags/FaultFlags.ts"
 import { DIRTY, GUARD, WRITE, YOUNG } from "../../flags/PteFlags.ts"
 import { mmapDowngrade, mmapUnlock, needMmap, READ, tryMmap, WRITE as WRITE_MODE } from "../area/mmap-lock.ts"
-import { needHook } from "../area/ops.ts"
+import { hasHook, needHook } from "../area/ops.ts"
 import { expandStack } from "../area/stack.ts"
 import { lockVmaUnderRcu, vmaEndRead, vmaStartWrite } from "../area/vma-lock.ts"
-import { H_FAULT, H_PAGE_MKWRITE, KILLABLE, NEED_PAGE, type Verb } from "../base/stop.ts"
+import { H_FAULT, H_PAGE_MKWRITE, H_TRANSLATE_WRITE, KILLABLE, NEED_PAGE, type Verb } from "../base/stop.ts"
 import { TASK_PAGES, type Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import type { Mm } from "../store/mms.ts"
@@ -56,7 +56,7 @@ export function handleMmFault(k: Kernel, v: Vma, vpn: Vpn, access: Access): numb
   if ((bits & GUARD) !== 0) return FAULT_MAPERR
   const write = access === WRITING
   if (bits === 0) {
-    if (k.vmas.ops(v) !== 0) return fillFromObject(k, v, vpn, slot, write)
+    if (k.vmas.ops(v) !== 0) return fillFromObject(k, v, vpn, slot, access)
     return write ? mapFreshPage(k, v, vpn, slot) : mapZeroPage(k, v, slot)
   }
   if (write && (bits & WRITE) === 0) return writeProtected(k, v, vpn, slot)
@@ -141,7 +141,8 @@ function* askOwner(k: Kernel, v: Vma, vpn: Vpn): Verb<"NEED_HOOK"> {
   const p = k.ptes.pfn(k.ptes.slot(pgd, vpn))
   k.frames.get(k.frames.folio(p)) // or its number could be another page's when the hook has answered
   try {
-    const r = yield needHook(k, v, H_PAGE_MKWRITE, vpn, KILLABLE)
+    const hook = hasHook(k, v, H_PAGE_MKWRITE) ? H_PAGE_MKWRITE : H_TRANSLATE_WRITE
+    const r = yield needHook(k, v, hook, vpn, KILLABLE)
     if (r < 0) return r === ENOMEM ? FAULT_OOM : FAULT_SIGBUS
     const slot = k.ptes.slot(pgd, vpn)
     if (slot === NO_SLOT || !k.ptes.isPresent(slot) || k.ptes.pfn(slot) !== p) return GIVE_UP

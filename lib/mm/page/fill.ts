@@ -2,9 +2,16 @@
  * @source mm/memory.c do_read_fault, do_cow_fault, do_shared_fault, do_fault_around (v6.18)
  */
 import { VM_SHARED } from "../../flags/bits.ts"
-import { FAULT_OK, FAULT_OOM, FAULT_SIGBUS } from "../../flags/FaultFlags.ts"
+import {
+  type Access,
+  FAULT_OK,
+  FAULT_OOM,
+  FAULT_SIGBUS,
+  READ as READING,
+  WRITE as WRITING
+} from "../../flags/FaultFlags.ts"
 import { DIRTY, PRESENT, WRITE, YOUNG } from "../../flags/PteFlags.ts"
-import { T_HOOK, T_OOM, T_READ } from "../area/object.ts"
+import { T_HOOK, T_MAPPED, T_OOM, T_READ } from "../area/object.ts"
 import { hasHook } from "../area/ops.ts"
 import { anonVmaPrepare } from "../area/rmap.ts"
 import { H_FAULT, H_PAGE_MKWRITE } from "../base/stop.ts"
@@ -12,6 +19,7 @@ import { PMD_PAGES, type Pfn, type Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { F_DIRTY, F_SWAPBACKED, F_UPTODATE } from "../store/frames.ts"
 import { RSS_FILE, RSS_SHMEM } from "../store/mms.ts"
+import { NO_SLOT } from "../store/ptes.ts"
 import type { Vma } from "../store/vmas.ts"
 import { mapOwnPage } from "./anon.ts"
 import { FAULT_MKWRITE, FAULT_NEED_HOOK, FAULT_NEED_PAGE } from "./need.ts"
@@ -23,7 +31,8 @@ const AROUND = 16
 /** Fills the empty entry `slot` of page `vpn` from the object of `v`.
  * @returns FAULT_OK | FAULT_SIGBUS | FAULT_OOM | FAULT_NEED_PAGE | FAULT_NEED_HOOK | FAULT_MKWRITE
  */
-export function fillFromObject(k: Kernel, v: Vma, vpn: Vpn, slot: number, write: boolean): number {
+export function fillFromObject(k: Kernel, v: Vma, vpn: Vpn, slot: number, access: Access): number {
+  const write = access === WRITING
   const ops = k.ops[k.vmas.ops(v)]
   const pgoff = k.vmas.pgoff(v) + (vpn - k.vmas.startOf(v))
   const shared = (k.vmas.flags(v) & VM_SHARED) !== 0
@@ -35,8 +44,17 @@ export function fillFromObject(k: Kernel, v: Vma, vpn: Vpn, slot: number, write:
       return FAULT_OK
     }
   }
-  const p = ops?.translate === undefined ? (hasHook(k, v, H_FAULT) ? T_HOOK : -1) : ops.translate(k, v, pgoff, write)
+  const p =
+    ops?.translate === undefined
+      ? hasHook(k, v, H_FAULT)
+        ? T_HOOK
+        : -1
+      : ops.translate(k, v, pgoff, write && !shared ? READING : access)
   if (p < 0) {
+    if (p === T_MAPPED) {
+      if (k.ptes.isPresent(slot)) k.ptes.setBits(slot, k.ptes.bits(slot) | YOUNG)
+      return FAULT_OK
+    }
     k.need[0] = k.vmas.obj(v)
     k.need[1] = pgoff
     return p === T_READ ? FAULT_NEED_PAGE : p === T_HOOK ? FAULT_NEED_HOOK : p === T_OOM ? FAULT_OOM : FAULT_SIGBUS
@@ -62,6 +80,15 @@ function mapPrivateCopy(k: Kernel, v: Vma, vpn: Vpn, slot: number, p: Pfn): numb
   k.frames.copy(q, p)
   mapOwnPage(k, v, vpn, slot, q)
   return FAULT_OK
+}
+
+/** Maps frame `p` at page `vpn` of `v` ahead of any access, unless something is there; `writable` where nobody wants to be
+ * asked again before a write. Allocates no table.
+ * @locks mmap or VMA, read or stronger
+ */
+export function mapAhead(k: Kernel, v: Vma, vpn: Vpn, p: Pfn, writable: boolean): void {
+  const slot = k.ptes.slot(k.mms.pgd(k.vmas.mmOf(v)), vpn)
+  if (slot !== NO_SLOT && k.ptes.isNone(slot)) setObjectPage(k, v, slot, p, writable ? WRITE : 0)
 }
 
 function setObjectPage(k: Kernel, v: Vma, slot: number, p: Pfn, bits: number): void {

@@ -3,8 +3,7 @@
  */
 import { VM_ACCESS, VM_EXEC, VM_SHARED, VM_WRITE } from "../../flags/bits.ts"
 import { EXEC, PROTNONE, WRITE } from "../../flags/PteFlags.ts"
-import { hasHook } from "../area/ops.ts"
-import { H_PAGE_MKWRITE } from "../base/stop.ts"
+import { hasWriteHook } from "../area/ops.ts"
 import type { Kernel } from "../kernel.ts"
 import type { Vma } from "../store/vmas.ts"
 
@@ -12,6 +11,6 @@ import type { Vma } from "../store/vmas.ts"
 export function pageProt(k: Kernel, v: Vma): number {
   const lo = k.vmas.flags(v)
   if ((lo & VM_ACCESS) === 0) return PROTNONE
-  const write = (lo & (VM_SHARED | VM_WRITE)) === (VM_SHARED | VM_WRITE) && !hasHook(k, v, H_PAGE_MKWRITE) ? WRITE : 0
+  const write = (lo & (VM_SHARED | VM_WRITE)) === (VM_SHARED | VM_WRITE) && !hasWriteHook(k, v) ? WRITE : 0
   return write | ((lo & VM_EXEC) !== 0 ? EXEC : 0)
 }

@@ -23,6 +23,10 @@ export const FILE_ZERO = 4
 export const FILE_DIR = 5
 export const FILE_PIPE = 6
 export const FILE_DEVICE = 7
+/** An object of a user's: it answers for each page by naming a page of a memory file. */
+export const FILE_OBJECT = 8
+/** A memory file: pages that objects allocate and hand out. It is never mapped by name. */
+export const FILE_MEMORY = 9
 
 export const FMODE_READ = 1
 export const FMODE_WRITE = 2

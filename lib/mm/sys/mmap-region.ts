@@ -17,18 +17,18 @@ import { EACCES, EINTR, ENOMEM, OK } from "../../flags/Errno.ts"
 import * as MAP from "../../flags/MapFlags.ts"
 import { enoughMemory, isAccountable, mayExpandVm, vmStatAccount } from "../area/account.ts"
 import { mergeNewRange, mergeNow, planNewRange, type Range } from "../area/merge.ts"
-import { fget, fput } from "../area/object.ts"
+import { announceMapping, fget, fput } from "../area/object.ts"
 import { hasHook, needHook } from "../area/ops.ts"
 import { type Gathered, gatherVmas, insertVma, removeVma, unaccountGathered } from "../area/vma.ts"
 import { canStartWrite } from "../area/vma-lock.ts"
-import { H_MMAP, KILLABLE, type Verb } from "../base/stop.ts"
+import { H_ADD_MAPPING, H_MMAP, KILLABLE, type Verb } from "../base/stop.ts"
 import { type Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { vmOpsOf } from "../object/file.ts"
 import { shmemZeroSetup } from "../object/shmem.ts"
 import { GIVE_UP } from "../page/need.ts"
 import { ZAP_UNMAP, zapNow } from "../page/zap.ts"
-import { type File, FILE_DEVICE, FILE_ZERO } from "../store/files.ts"
+import { type File, FILE_DEVICE, FILE_OBJECT, FILE_ZERO } from "../store/files.ts"
 import { LOCKED_VM, type Mm } from "../store/mms.ts"
 import { VMA_ATTACHED, type Vma } from "../store/vmas.ts"
 import { hugeHook } from "./hugetlb.ts"
@@ -100,7 +100,7 @@ function reattach(k: Kernel, g: Gathered): void {
  * @returns OK | errno | GIVE_UP, nothing has changed
  */
 export function regionNow(k: Kernel, q: Request): number {
-  if ((q.flags & MAP.HUGETLB) !== 0 || (q.file !== 0 && k.files.kind(q.file) === FILE_DEVICE)) return GIVE_UP
+  if ((q.flags & MAP.HUGETLB) !== 0 || (q.file !== 0 && isDriven(k, q.file))) return GIVE_UP
   k.maple.neighbours(q.mm, q.start)
   const below = k.maple.near[0]!
   const above = k.maple.near[1]!
@@ -122,12 +122,16 @@ export function regionNow(k: Kernel, q: Request): number {
   return OK
 }
 
+/** Has a driver or a user's object a say? */
+const isDriven = (k: Kernel, f: File): boolean => k.files.kind(f) === FILE_DEVICE || k.files.kind(f) === FILE_OBJECT
+
 /** Would it be writable and executable where MDWE forbids that? */
 const isDenied = (k: Kernel, q: Request): boolean =>
   (k.mms.mdwe(q.mm) & MDWE_REFUSE) !== 0 && (q.lo & (VM_WRITE | VM_EXEC)) === (VM_WRITE | VM_EXEC)
 
 /** Merges the new range into its neighbours, or makes an area of its own; tells a driver about the latter only. */
 function* install(k: Kernel, q: Request): Verb<"NEED_LOCK" | "NEED_HOOK" | "PREEMPT"> {
+  if (q.file !== 0 && k.files.kind(q.file) === FILE_OBJECT) return yield* installObject(k, q)
   k.maple.neighbours(q.mm, q.start)
   const sharedZero = isSharedZero(k, q)
   if (!sharedZero) {
@@ -151,6 +155,25 @@ function* install(k: Kernel, q: Request): Verb<"NEED_LOCK" | "NEED_HOOK" | "PREE
   }
   insertVma(k, v)
   account(k, q, v)
+  return OK
+}
+
+/** The same for an object of a user's: it is told of each mapping, also of one that merges. */
+function* installObject(k: Kernel, q: Request): Verb<"NEED_LOCK" | "NEED_HOOK" | "PREEMPT"> {
+  const v = newArea(k, q, false)
+  if (v < 0) return v
+  if (hasHook(k, v, H_ADD_MAPPING)) {
+    const r = yield* announceMapping(k, v, q.start, q.start + q.pages)
+    if (r < 0) {
+      undoHook(k, v, q.file)
+      return r
+    }
+  }
+  k.maple.neighbours(q.mm, q.start)
+  const merged = yield* mergeNewRange(k, rangeOf(q, k.maple.near[0]!, k.maple.near[1]!))
+  if (merged > 0) undoHook(k, v, q.file)
+  else insertVma(k, v)
+  account(k, q, merged > 0 ? merged : v)
   return OK
 }
 

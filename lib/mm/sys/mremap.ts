@@ -22,11 +22,11 @@ import { enoughMemory, mayExpandVm, mlockFutureOk, vmStatAccount } from "../area
 import { getUnmappedArea } from "../area/gap.ts"
 import { mergeNewRange, type Range } from "../area/merge.ts"
 import { mmapDowngrade, mmapUnlock, needMmap, READ, tryMmap, WRITE } from "../area/mmap-lock.ts"
-import { fget, fput } from "../area/object.ts"
+import { announceMapping, copyMapping, fget, fput, retractMapping } from "../area/object.ts"
 import { hasHook, maySplit, needHook, openVma } from "../area/ops.ts"
 import { tryStartWrite, vmaStartWrite } from "../area/vma-lock.ts"
 import { type AreaStops, insertVma } from "../area/vma.ts"
-import { H_MREMAP, type Verb } from "../base/stop.ts"
+import { H_ADD_MAPPING, H_COPY_MAPPING, H_MREMAP, H_REMOVE_MAPPING, type Verb } from "../base/stop.ts"
 import {
   addrOf,
   highBits,
@@ -228,11 +228,18 @@ function* remapAt(k: Kernel, q: Remap): Verb<AreaStops> {
     const charged = (k.vmas.flags(v) & VM_ACCOUNT) !== 0 ? grow : 0
     if (charged !== 0 && enoughMemory(k, q.mm, charged) !== OK) return ENOMEM
     const lo = k.vmas.flags(v)
+    const told = hasHook(k, v, H_ADD_MAPPING) ? yield* announceMapping(k, v, end, end + grow) : OK
+    if (told < 0) {
+      k.committed -= charged
+      return told
+    }
     const r = yield* mergeNewRange(
       k,
       rangeLike(k, v, v, k.maple.next(q.mm, v), end, end + grow, k.vmas.pgoff(v) + k.vmas.pages(v))
     )
     if (r <= 0) {
+      if (hasHook(k, v, H_REMOVE_MAPPING))
+        yield* retractMapping(k, v, end, end + grow, k.vmas.pgoff(v) + (end - k.vmas.startOf(v)))
       k.committed -= charged
       return ENOMEM
     }
@@ -306,9 +313,13 @@ function* moveArea(k: Kernel, q: Remap, to: Vpn): Verb<AreaStops> {
     k.committed -= q.shrunk
   }
   if (!tryStartWrite(k, v)) yield* vmaStartWrite(k, v)
-  const copy = yield* copyVma(k, v, at, to, newLen)
+  const told = hasHook(k, v, H_COPY_MAPPING) ? yield* copyMapping(k, v, at, at + oldLen, to, newLen) : OK
+  const copy = told < 0 ? told : yield* copyVma(k, v, at, to, newLen)
   if (copy <= 0) {
     if (charged > 0) k.committed -= charged
+    if (told < 0) return told
+    if (hasHook(k, v, H_REMOVE_MAPPING))
+      yield* retractMapping(k, v, to, to + newLen, k.vmas.pgoff(v) + (at - k.vmas.startOf(v)))
     return ENOMEM
   }
   if (k.vmas.covers(copy, at)) v = copy // an area nobody wrote merged with its own copy

@@ -6,12 +6,12 @@ import { EAGAIN, ENOMEM, OK } from "../../flags/Errno.ts"
 import { enoughMemory, vmStatAccount } from "../area/account.ts"
 import { mmAlloc, mmdrop, mmRelease } from "../area/mm.ts"
 import { mmapUnlock, needMmap, tryMmap, WRITE } from "../area/mmap-lock.ts"
-import { fget, fput } from "../area/object.ts"
-import { hasClose, hasHook, openVma } from "../area/ops.ts"
+import { announceMapping, fget, fput } from "../area/object.ts"
+import { closeVma, hasFarewell, hasHook, openVma } from "../area/ops.ts"
 import { buryVma, insertVma, removeVma } from "../area/vma.ts"
 import { tryStartWrite, vmaStartWrite } from "../area/vma-lock.ts"
 import { vmBugOn } from "../base/debug.ts"
-import { H_OPEN, type Verb } from "../base/stop.ts"
+import { H_ADD_MAPPING, H_OPEN, type Verb } from "../base/stop.ts"
 import { T_EXIT, T_FORK } from "../base/trace.ts"
 import { TASK_PAGES } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
@@ -121,6 +121,14 @@ function* dupAreas(k: Kernel, mm: Mm, child: Mm): Verb<"NEED_LOCK" | "NEED_HOOK"
         return opened
       }
     }
+    if (hasHook(k, w, H_ADD_MAPPING)) {
+      const added = yield* announceMapping(k, w, k.vmas.startOf(w), k.vmas.endOf(w))
+      if (added < 0) {
+        yield* closeVma(k, w)
+        dropCopy(k, w)
+        return added
+      }
+    }
     insertVma(k, w)
     vmStatAccount(k, child, k.vmas.flags(v), k.vmas.pages(w))
     const r = (k.vmas.flags(v) & VM_WIPEONFORK) !== 0 ? OK : copyPageRange(k, v, w)
@@ -218,7 +226,7 @@ function* exitMmap(k: Kernel, mm: Mm): Verb<"NEED_HOOK", void> {
     for (const n of k.notifiers.get(mm) ?? []) n.release?.()
     k.mms.updateHiwaterRss(mm)
     for (const v of takeAll(k, mm)) {
-      if (hasClose(k, v)) yield* removeVma(k, v)
+      if (hasFarewell(k, v)) yield* removeVma(k, v)
       else buryVma(k, v)
     }
   } finally {
