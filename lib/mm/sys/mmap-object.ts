@@ -157,7 +157,7 @@ function findPlace(k: Kernel, q: Request, o: ObjectRequest): number {
     q.start = hint
   } else {
     const flags = o.fixed ? FIXED : o.map32Bit ? MAP_32BIT : 0
-    const at = getUnmappedArea(k, q.mm, hint, 0, q.pages, flags, o.private && !o.stack)
+    const at = getUnmappedArea(k, q.mm, hint, 0, q.pages, flags, q.file, q.pgoff)
     if (at < 0) return at
     q.start = at
   }
