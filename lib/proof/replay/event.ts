@@ -40,6 +40,8 @@ export interface FileRef {
   readonly mode?: number
   /** Flags it was opened with (O_RDONLY is 0, O_WRONLY 1, O_RDWR 2). */
   readonly flags?: number
+  /** Which open file it is: descriptors that were copied from one another share it. Absent: the log does not tell. */
+  readonly open?: number
 }
 
 /** What a call answered. */
