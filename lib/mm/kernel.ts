@@ -13,6 +13,7 @@ import { Mappings } from "./store/mappings.ts"
 import { Mms } from "./store/mms.ts"
 import { Ptes } from "./store/ptes.ts"
 import { Runs } from "./store/runs.ts"
+import { Shm } from "./store/shm.ts"
 import { Tasks } from "./store/tasks.ts"
 import { Tlb } from "./store/tlb.ts"
 import { Vmas } from "./store/vmas.ts"
@@ -29,6 +30,14 @@ export interface Ops {
   readonly hooks: number
   /** Vetoes a split in the core itself (special mappings): errno or OK. */
   readonly maySplit?: (k: Kernel, vma: number, vpn: number) => number
+  /** The core's own owners hear in place of what drivers hear by hooks. A new area is about to be inserted: OK, or an
+   * errno that refuses it. Not asked where the range became part of a neighbour.
+   */
+  readonly mapped?: (k: Kernel, vma: number) => number
+  /** There is one more area of the owner's: by a split, a move or a fork. */
+  readonly opened?: (k: Kernel, vma: number) => void
+  /** An area is gone, its pages before it. Who has this is never merged away. */
+  readonly closed?: (k: Kernel, vma: number) => void
   /** Finds the frame for page `pgoff` of the area's object: a frame number, or a negative code of area/object.ts. Asked for
    * writing only where the page itself is to be written: not on behalf of private mappings, which copy it.
    */
@@ -82,6 +91,7 @@ export class Kernel {
   readonly tasks: Tasks
   readonly runs: Runs
   readonly tlb: Tlb
+  readonly shm: Shm
   /** Rows of operations; row 0 is none. Drivers append. */
   readonly ops: (Ops | undefined)[] = [undefined]
   readonly backings: (Backing | undefined)[] = [undefined]
@@ -125,5 +135,6 @@ export class Kernel {
     this.tasks = new Tasks(c.maxMms, this.fail)
     this.runs = new Runs(c.maxRuns, c.maxVmas, c.maxMms)
     this.tlb = new Tlb(this.frames)
+    this.shm = new Shm(this.fail)
   }
 }

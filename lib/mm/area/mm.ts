@@ -24,6 +24,15 @@ export function mmAlloc(k: Kernel, task: number): Mm {
   return 0
 }
 
+/** A system call of `task` begins: from here on its limits and its rights count. Returns its address space. */
+export function enter(k: Kernel, task: number): Mm {
+  k.runs.task[k.runs.current] = task
+  return k.tasks.mm(task)
+}
+
+/** Whoever the current run acts for; 0 nobody. */
+export const currentTask = (k: Kernel): number => k.runs.task[k.runs.current]!
+
 /** One more user; only while there is one. */
 export function mmget(k: Kernel, mm: Mm): void {
   k.mms.addUsers(mm, 1)

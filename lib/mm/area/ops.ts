@@ -1,7 +1,7 @@
 /** vm_operations: what an area's owner wants to be asked or told. Floor 3.
  *
- * Drivers' hooks are performed by whoever drives the verb (`NEED_HOOK`); the core's own owners (special mappings) answer
- * in place.
+ * Drivers' hooks are performed by whoever drives the verb (`NEED_HOOK`); the core's own owners (special mappings, System V
+ * segments) answer in place.
  */
 import { OK } from "../../flags/Errno.ts"
 import {
@@ -24,6 +24,7 @@ import type { Vma } from "../store/vmas.ts"
 export const OPS_SHMEM = 1
 export const OPS_FILE = 2
 export const OPS_SPECIAL = 3
+export const OPS_SHM = 4
 
 /** Adds a row of operations; its number is what areas and files carry. */
 export function registerOps(k: Kernel, ops: Ops): number {
@@ -42,7 +43,12 @@ export function hasHook(k: Kernel, v: Vma, hook: number): boolean {
 }
 
 /** Has removing `v` an audience? Such an area is not merged away. */
-export const hasClose = (k: Kernel, v: Vma): boolean => hasHook(k, v, H_CLOSE)
+export const hasClose = (k: Kernel, v: Vma): boolean =>
+  hasHook(k, v, H_CLOSE) || k.ops[k.vmas.ops(v)]?.closed !== undefined
+
+/** Has another area like `v` one? */
+export const hasOpen = (k: Kernel, v: Vma): boolean =>
+  hasHook(k, v, H_OPEN) || k.ops[k.vmas.ops(v)]?.opened !== undefined
 
 /** Must the owner of `v` agree before a page of it is written that is mapped for reading? */
 export function hasWriteHook(k: Kernel, v: Vma): boolean {
@@ -52,9 +58,10 @@ export function hasWriteHook(k: Kernel, v: Vma): boolean {
 
 /** Is anybody told when `v` is gone? */
 export function hasFarewell(k: Kernel, v: Vma): boolean {
-  const row = k.vmas.ops(v)
-  return row !== 0 && (k.ops[row]!.hooks & ((1 << H_CLOSE) | (1 << H_REMOVE_MAPPING))) !== 0
+  const ops = k.ops[k.vmas.ops(v)]
+  return ops !== undefined && (ops.closed !== undefined || (ops.hooks & FAREWELLS) !== 0)
 }
+const FAREWELLS = (1 << H_CLOSE) | (1 << H_REMOVE_MAPPING)
 
 /** The stop that runs a hook of `v`'s owner. Operands: a = area, b = row of ops, at = page number. */
 export function needHook(k: Kernel, v: Vma, hook: number, at: Vpn, killable: number): Stop<"NEED_HOOK"> {
@@ -78,10 +85,12 @@ export function* maySplit(k: Kernel, v: Vma, vpn: Vpn): Verb<"NEED_HOOK"> {
 
 /** Tells the owner that there is one more area of his. Not killable: what is half done must be undone by hooks. */
 export function* openVma(k: Kernel, v: Vma): Verb<"NEED_HOOK"> {
+  k.ops[k.vmas.ops(v)]?.opened?.(k, v)
   return hasHook(k, v, H_OPEN) ? yield needHook(k, v, H_OPEN, k.vmas.startOf(v), 0) : OK
 }
 
 /** Tells the owner that this area is gone. Cannot fail. */
 export function* closeVma(k: Kernel, v: Vma): Verb<"NEED_HOOK", void> {
+  k.ops[k.vmas.ops(v)]?.closed?.(k, v)
   if (hasHook(k, v, H_CLOSE)) yield needHook(k, v, H_CLOSE, k.vmas.startOf(v), 0)
 }

@@ -28,6 +28,10 @@ export interface KernelConfig {
   readonly overcommit: 0 | 1 | 2
   /** sysctl vm.overcommit_ratio in percent, mode 2. */
   readonly overcommitRatio: number
+  /** sysctl kernel.shmmax: bytes of one System V segment; kernel.shmall: pages of all; kernel.shmmni: how many. */
+  readonly shmmax: number
+  readonly shmall: number
+  readonly shmmni: number
   /** First page above the top-down mmap area; the place where it starts. */
   readonly mmapBase: number
 }
@@ -47,6 +51,9 @@ export const defaults: KernelConfig = {
   lsmMinAddr: 65536,
   overcommit: 0,
   overcommitRatio: 50,
+  shmmax: 2 ** 64 - 2 ** 24,
+  shmall: 2 ** 64 - 2 ** 24,
+  shmmni: 4096,
   mmapBase: 0x7ffff7fff
 }
 

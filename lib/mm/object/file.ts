@@ -1,7 +1,7 @@
 /** Making files: what a path names, and open files of every kind. Floor 5. */
 import { EEXIST, EINVAL, EMFILE, ENFILE, ENOENT, ENOMEM, OK } from "../../flags/Errno.ts"
 import { fput, putObject } from "../area/object.ts"
-import { OPS_FILE, OPS_SHMEM } from "../area/ops.ts"
+import { OPS_FILE, OPS_SHM, OPS_SHMEM } from "../area/ops.ts"
 import type { Pfn } from "../base/units.ts"
 import type { Backing, Kernel } from "../kernel.ts"
 import {
@@ -12,6 +12,7 @@ import {
   FILE_OBJECT,
   FILE_PIPE,
   FILE_REGULAR,
+  FILE_SHM,
   FILE_SHMEM,
   FMODE_READ,
   FMODE_WRITE,
@@ -27,6 +28,7 @@ export function vmOpsOf(k: Kernel, f: File): number {
   const kind = k.files.kind(f)
   if (kind === FILE_SHMEM || kind === FILE_ANON_SHARED) return OPS_SHMEM
   if (kind === FILE_REGULAR) return OPS_FILE
+  if (kind === FILE_SHM) return OPS_SHM
   return kind === FILE_DEVICE || kind === FILE_OBJECT ? k.files.ops(f) : 0
 }
 

@@ -1,12 +1,12 @@
 /** Shared memory: memfd, tmpfs files, MAP_SHARED|MAP_ANONYMOUS. The page cache is the storage. Floor 5.
  * @source mm/shmem.c shmem_fault, shmem_get_folio_gfp, shmem_zero_setup; mm/memfd.c (v6.18)
  */
-import { T_OOM, T_SIGBUS } from "../area/object.ts"
+import { putObject, T_OOM, T_SIGBUS } from "../area/object.ts"
 import { enoughMemory } from "../area/account.ts"
 import { OK } from "../../flags/Errno.ts"
 import type { Pfn, PgOff } from "../base/units.ts"
 import type { Kernel, Ops } from "../kernel.ts"
-import { FILE_ANON_SHARED, FMODE_READ, FMODE_WRITE, type File, type Obj } from "../store/files.ts"
+import { FILE_ANON_SHARED, type FILE_SHMEM, FMODE_READ, FMODE_WRITE, type File, type Obj } from "../store/files.ts"
 import { F_SWAPBACKED, F_UPTODATE } from "../store/frames.ts"
 import { MAX_INDEX } from "../store/xarray.ts"
 
@@ -55,15 +55,30 @@ export function shmemAddPage(k: Kernel, o: Obj, i: PgOff): number {
  * @returns file row, one reference | 0 no row, or not that much memory promised
  */
 export function shmemZeroSetup(k: Kernel, mm: number, pages: number, reserve: boolean): File {
-  if (reserve && enoughMemory(k, mm, pages) !== OK) return 0
-  const o = k.files.allocObj(FILE_ANON_SHARED, pages * 4096)
-  const f = o === 0 ? 0 : k.files.allocFile(FILE_ANON_SHARED, o, FMODE_READ | FMODE_WRITE, "/dev/zero (deleted)")
-  if (f === 0) {
-    if (reserve) k.committed -= pages
-    if (o !== 0) k.files.freeObj(o)
-    return 0
-  }
-  if (reserve) k.files.setReserved(o, pages)
-  k.files.setObjMode(o, 0o777)
+  const o = shmemSetup(k, mm, FILE_ANON_SHARED, pages * 4096, reserve)
+  if (o === 0) return 0
+  const f = k.files.allocFile(FILE_ANON_SHARED, o, FMODE_READ | FMODE_WRITE, "/dev/zero (deleted)")
+  if (f === 0) putObject(k, o)
+  else k.files.setObjMode(o, 0o777)
   return f
+}
+
+/** Shared memory of `sizeBytes` without a name. With `reserve` all of it is promised now.
+ * @returns object, one reference | 0 no row, or not that much memory promised
+ * @source mm/shmem.c __shmem_file_setup (v6.18)
+ */
+export function shmemSetup(
+  k: Kernel,
+  mm: number,
+  kind: typeof FILE_ANON_SHARED | typeof FILE_SHMEM,
+  sizeBytes: number,
+  reserve: boolean
+): Obj {
+  const pages = Math.ceil(sizeBytes / 4096)
+  if (reserve && enoughMemory(k, mm, pages) !== OK) return 0
+  const o = k.files.allocObj(kind, sizeBytes)
+  if (!reserve) return o
+  if (o === 0) k.committed -= pages
+  else k.files.setReserved(o, pages)
+  return o
 }

@@ -27,6 +27,8 @@ export const FILE_DEVICE = 7
 export const FILE_OBJECT = 8
 /** A memory file: pages that objects allocate and hand out. It is never mapped by name. */
 export const FILE_MEMORY = 9
+/** One attachment of a System V segment; its object is the segment's, `private` the segment's id. */
+export const FILE_SHM = 10
 
 export const FMODE_READ = 1
 export const FMODE_WRITE = 2

@@ -44,6 +44,7 @@ export class Runs {
   readonly mine: Int32Array
   /** Area whose own lock it holds, or held last: the held bits say which. */
   readonly area: Int32Array
+  /** The task whose system call it is; 0 nobody's. */
   readonly task: Int32Array
   private readonly mode: Int32Array
   private readonly on: Int32Array
@@ -96,6 +97,7 @@ export class Runs {
     this.held[r] = 0
     this.mine[r] = 0
     this.parent[r] = parent
+    this.task[r] = parent === 0 ? 0 : this.task[parent]!
     this.gather[r << 9] = 0
     this.live++
     return r

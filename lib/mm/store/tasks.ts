@@ -1,6 +1,6 @@
 /** Processes: their mm, limits, capabilities, descriptors. Floor 2.
  *
- *     i    Int32   [task<<3 | f]      0 mm  1 state  2 parent  3 caps  4 next free
+ *     i    Int32   [task<<3 | f]      0 mm  1 state  2 parent  3 caps  4 uid  5 gid
  *     lim  Float64 [task<<5 | 2*res]  soft, hard; Infinity is RLIM_INFINITY
  *     fd   Int32   [task*256 + fd]    open file rows
  */
@@ -22,8 +22,10 @@ export const CAP_SYS_RAWIO = 2
 export const CAP_SYS_RESOURCE = 4
 export const CAP_SYS_ADMIN = 8
 export const CAP_SYS_NICE = 16
+export const CAP_IPC_OWNER = 32
+export const CAP_SYS_PTRACE = 64
 /** root. */
-export const CAPS_ALL = 31
+export const CAPS_ALL = 127
 
 export const TASK_FREE = 0
 export const TASK_LIVE = 1
@@ -48,7 +50,7 @@ export class Tasks {
     this.fd = new Int32Array(max * MAX_FDS)
   }
 
-  /** A live process with limits of infinity and all capabilities; 0 when the pool is empty. */
+  /** A live process with what `parent` has; without one it is root's: all capabilities, no limits. 0 when the pool is empty. */
   alloc(parent: Task, name: string): Task {
     if (this.fail.hit()) return 0
     let t = 0
@@ -66,7 +68,7 @@ export class Tasks {
     if (parent === 0) this.lim.fill(Infinity, t << 5, (t + 1) << 5)
     else {
       this.lim.copyWithin(t << 5, parent << 5, (parent + 1) << 5)
-      this.i[r + 3] = this.i[(parent << 3) + 3]!
+      this.i.copyWithin(r + 3, (parent << 3) + 3, (parent << 3) + 6)
     }
     this.names[t] = name
     this.live++
@@ -100,6 +102,18 @@ export class Tasks {
   }
   setCaps(t: Task, c: number): void {
     this.i[(t << 3) + 3] = c
+  }
+  /** Effective user. */
+  uid(t: Task): number {
+    return this.i[(t << 3) + 4]!
+  }
+  /** Effective group. */
+  gid(t: Task): number {
+    return this.i[(t << 3) + 5]!
+  }
+  setIds(t: Task, uid: number, gid: number): void {
+    this.i[(t << 3) + 4] = uid
+    this.i[(t << 3) + 5] = gid
   }
   capable(t: Task, cap: number): boolean {
     return (this.i[(t << 3) + 3]! & cap) !== 0

@@ -1,10 +1,11 @@
 /** Boot: a machine with every floor's vtables and invariants in place. Floor 6. */
 import { checkAreas } from "../area/check.ts"
-import { OPS_FILE, OPS_SHMEM, OPS_SPECIAL, registerOps } from "../area/ops.ts"
+import { OPS_FILE, OPS_SHM, OPS_SHMEM, OPS_SPECIAL, registerOps } from "../area/ops.ts"
 import type { KernelConfig } from "../base/config.ts"
 import { vmBugOn } from "../base/debug.ts"
 import { Kernel } from "../kernel.ts"
 import { fileOps } from "../object/filemap.ts"
+import { segmentsAreCounted, shmOps } from "../object/shm.ts"
 import { shmemOps } from "../object/shmem.ts"
 import { specialOps } from "../object/special.ts"
 import { checkObjects } from "../object/check.ts"
@@ -19,10 +20,11 @@ export function boot(config: Partial<KernelConfig> = {}): Kernel {
   for (const [row, ops] of [
     [OPS_SHMEM, shmemOps],
     [OPS_FILE, fileOps],
-    [OPS_SPECIAL, specialOps]
+    [OPS_SPECIAL, specialOps],
+    [OPS_SHM, shmOps]
   ] as const)
     if (registerOps(k, ops) !== row) vmBugOn(`row ${row} of operations is taken`)
-  k.checks.push(...checkAreas, ...checkPages, ...checkObjects)
+  k.checks.push(...checkAreas, ...checkPages, ...checkObjects, segmentsAreCounted)
   installTrap(k)
   return k
 }

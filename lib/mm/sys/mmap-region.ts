@@ -198,7 +198,7 @@ const rangeOf = (q: Request, below: Vma, above: Vma): Range => ({
 const isSharedZero = (k: Kernel, q: Request): boolean =>
   q.file === 0 ? (q.lo & VM_SHARED) !== 0 : k.files.kind(q.file) === FILE_ZERO && (q.lo & VM_MAYSHARE) !== 0
 
-/** A detached area for the new range, with its file and owner; or ENOMEM. */
+/** A detached area for the new range, with its file and owner; or ENOMEM, or the owner's refusal. */
 function newArea(k: Kernel, q: Request, sharedZero: boolean): number {
   const v = k.vmas.alloc(q.mm, q.start, q.start + q.pages)
   if (v === 0) return ENOMEM
@@ -221,6 +221,13 @@ function newArea(k: Kernel, q: Request, sharedZero: boolean): number {
   if (file !== 0 && k.files.kind(file) !== FILE_ZERO) {
     k.vmas.setOps(v, vmOpsOf(k, file))
     k.vmas.setObj(v, k.files.obj(file))
+    const refused = k.ops[k.vmas.ops(v)]?.mapped?.(k, v) ?? OK
+    if (refused < 0) {
+      fput(k, file)
+      k.vmas.free(v)
+      return refused
+    }
+    q.lo = k.vmas.flags(v)
   }
   return v
 }

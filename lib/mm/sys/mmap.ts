@@ -59,6 +59,7 @@ import {
   FILE_NOEXEC,
   FILE_PIPE,
   FILE_REGULAR,
+  FILE_SHM,
   FILE_SHMEM,
   FMODE_READ,
   FMODE_WRITE
@@ -201,7 +202,7 @@ function checkFile(k: Kernel, q: Request): number {
   const kind = k.files.kind(q.file)
   const mode = k.files.mode(q.file)
   const type = q.flags & MAP.TYPE
-  const isRegular = kind === FILE_REGULAR || kind === FILE_SHMEM
+  const isRegular = kind === FILE_REGULAR || kind === FILE_SHMEM || kind === FILE_SHM
   if (q.pgoff + q.pages > (isRegular ? MAX_FILE_PAGES : WORD_PAGES - 1)) return EOVERFLOW
   if (type !== MAP.SHARED && type !== MAP.SHARED_VALIDATE && type !== MAP.PRIVATE) return EINVAL
   if (type !== MAP.PRIVATE) {

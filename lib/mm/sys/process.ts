@@ -7,11 +7,11 @@ import { enoughMemory, vmStatAccount } from "../area/account.ts"
 import { mmAlloc, mmdrop, mmRelease } from "../area/mm.ts"
 import { mmapUnlock, needMmap, tryMmap, WRITE } from "../area/mmap-lock.ts"
 import { announceMapping, fget, fput } from "../area/object.ts"
-import { closeVma, hasFarewell, hasHook, openVma } from "../area/ops.ts"
+import { closeVma, hasFarewell, hasHook, hasOpen, openVma } from "../area/ops.ts"
 import { buryVma, insertVma, removeVma } from "../area/vma.ts"
 import { tryStartWrite, vmaStartWrite } from "../area/vma-lock.ts"
 import { vmBugOn } from "../base/debug.ts"
-import { H_ADD_MAPPING, H_OPEN, type Verb } from "../base/stop.ts"
+import { H_ADD_MAPPING, type Verb } from "../base/stop.ts"
 import { T_EXIT, T_FORK } from "../base/trace.ts"
 import { TASK_PAGES } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
@@ -114,7 +114,7 @@ function* dupAreas(k: Kernel, mm: Mm, child: Mm): Verb<"NEED_LOCK" | "NEED_HOOK"
     if ((k.vmas.flags(v) & VM_DONTCOPY) !== 0) continue
     const w = newCopy(k, v, child)
     if (w < 0) return w
-    if (hasHook(k, w, H_OPEN)) {
+    if (hasOpen(k, w)) {
       const opened = yield* openVma(k, w)
       if (opened < 0) {
         dropCopy(k, w)
