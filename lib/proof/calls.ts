@@ -17,6 +17,8 @@ import { mseal } from "../mm/sys/seal.ts"
 import { msync } from "../mm/sys/msync.ts"
 import { munmap } from "../mm/sys/munmap.ts"
 import { remapFilePages } from "../mm/sys/remap-file-pages.ts"
+import { shmat, shmdt, shmget } from "../mm/sys/shm.ts"
+import { shmctl } from "../mm/sys/shmctl.ts"
 
 /** Registers of a call, by their place. */
 export type Args = (at: number) => Word
@@ -47,6 +49,10 @@ export const calls: Readonly<Record<string, Call>> = {
   fallocate: (k, task, a) => fallocate(k, task, a(0), a(1), a(2), a(3)),
   pread_mem: (k, task, a) => preadUser(k, task, a(0), a(1), a(2), a(3)),
   pwrite_mem: (k, task, a) => pwriteUser(k, task, a(0), a(1), a(2), a(3)),
+  shmget: (k, task, a) => shmget(k, task, a(0), a(1), a(2)),
+  shmat: (k, task, a) => shmat(k, task, a(0), a(1), a(2)),
+  shmdt: (k, task, a) => shmdt(k, task, a(0)),
+  shmctl: (k, task, a) => shmctl(k, task, a(0), a(1), a(2)),
   setrlimit: (k, task, a) => setrlimit(k, task, a(0), a(1), a(2)),
   fcntl: (k, task, a) => {
     const command = lowBits(a(1))

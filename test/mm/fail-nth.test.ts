@@ -16,6 +16,8 @@ import { madvise } from "../../lib/mm/sys/madvise.ts"
 import { mlock } from "../../lib/mm/sys/mlock.ts"
 import { mremap } from "../../lib/mm/sys/mremap.ts"
 import { fork, spawn } from "../../lib/mm/sys/process.ts"
+import { shmat, shmdt, shmget } from "../../lib/mm/sys/shm.ts"
+import { shmRemove } from "../../lib/mm/sys/shmctl.ts"
 import { copyToUser } from "../../lib/mm/sys/usercopy.ts"
 import { bootTiny, call, endTask, HEAP, HERE } from "../../lib/proof/testing/calls.ts"
 import { failEach } from "../../lib/proof/testing/fail-nth.ts"
@@ -362,6 +364,20 @@ const scenarios: readonly Scenario[] = [
     act: (p) => call(p.k, () => mlock(p.k, p.task, at(1), 8192)),
     isPartial: true,
     least: 8
+  },
+  {
+    name: "a segment made, attached, cut and detached",
+    prepare: (p) => p.map("a"),
+    act: (p) => {
+      const id = shmget(p.k, p.task, 0, 4 * 4096, 0o600)
+      if (id < 0) return id
+      const r = call(p.k, () => shmat(p.k, p.task, id, at(4), 0))
+      const cut = r < 0 ? r : p.munmap(5, 1)
+      call(p.k, () => shmdt(p.k, p.task, at(4)))
+      shmRemove(p.k, p.task, id)
+      return cut
+    },
+    least: 6
   },
   {
     name: "madvise(MADV_DONTFORK) of a part",

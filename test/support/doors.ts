@@ -17,12 +17,16 @@ import { msync } from "../../lib/mm/sys/msync.ts"
 import { munmap } from "../../lib/mm/sys/munmap.ts"
 import { setMdwe, setrlimit } from "../../lib/mm/sys/rlimit.ts"
 import { mseal } from "../../lib/mm/sys/seal.ts"
+import { shmat, shmdt, shmget } from "../../lib/mm/sys/shm.ts"
+import { shmctl } from "../../lib/mm/sys/shmctl.ts"
 import { userLoad8, userStore8 } from "../../lib/mm/sys/trap.ts"
 import { copyFromUser, copyToUser } from "../../lib/mm/sys/usercopy.ts"
 import { bootTiny, call, HEAP, HERE, spawnTask } from "../../lib/proof/testing/calls.ts"
 import { mapPicture } from "../../lib/proof/testing/picture.ts"
 
-/** A world in which every door has something to work on: areas "aab.f", a file on descriptor 0, a memfd on 1. */
+/** A world in which every door has something to work on: areas "aab.f", a file on descriptor 0, a memfd on 1, a segment
+ * attached at page 20.
+ */
 export interface Room {
   readonly k: Kernel
   readonly task: number
@@ -37,6 +41,8 @@ export function room(): Room {
   installFd(k, task, openAnonymous(k, FILE_SHMEM, FMODE_READ | FMODE_WRITE, "/memfd:m (deleted)", 8192))
   mapPicture(k, task, "aab.f", { f: { prot: READ | WRITE, flags: SHARED, fd: 0 } })
   call(k, () => brk(k, task, HEAP * 4096 + 5000))
+  const segment = shmget(k, task, 0, 8192, 0o600)
+  call(k, () => shmat(k, task, segment, (HERE + 20) * 4096, 0))
   for (const page of [0, 4]) userStore8(k, k.tasks.mm(task), (HERE + page) * 4096, 7)
   return { k, task }
 }
@@ -141,6 +147,18 @@ export const doors: readonly Door[] = [
     name: "pwrite from a mapping",
     good: [0, at + 4000, 300, 4000],
     run: ({ k, task }, a, b, c, d) => call(k, () => pwriteUser(k, task, a, b, c, d))
+  },
+  { name: "shmget", good: [7, 8192, 0o1600], run: ({ k, task }, a, b, c) => shmget(k, task, a, b, c) },
+  {
+    name: "shmat",
+    good: [0, at + 16 * 4096, 0],
+    run: ({ k, task }, a, b, c) => call(k, () => shmat(k, task, a, b, c))
+  },
+  { name: "shmdt", good: [at + 20 * 4096], run: ({ k, task }, a) => call(k, () => shmdt(k, task, a)) },
+  {
+    name: "shmctl",
+    good: [0, 2, at],
+    run: ({ k, task }, a, b, c) => call(k, () => shmctl(k, task, a, b, c))
   },
   { name: "setrlimit", good: [9, 1e9, 2e9], run: ({ k, task }, a, b, c) => setrlimit(k, task, a, b, c) },
   {

@@ -44,10 +44,14 @@ function attach(k: Kernel, s: Segment): void {
   s.lastPid = currentTask(k)
 }
 
-/** One attachment fewer; the last one of a removed segment ends it. */
-export function detach(k: Kernel, s: Segment): void {
-  s.attached--
+function detach(k: Kernel, s: Segment): void {
   s.lastPid = currentTask(k)
+  dropAttachment(k, s)
+}
+
+/** One attachment fewer; the last one of a removed segment ends it. */
+export function dropAttachment(k: Kernel, s: Segment): void {
+  s.attached--
   if (s.attached === 0 && (s.mode & SHM_DEST) !== 0) destroy(k, s)
 }
 

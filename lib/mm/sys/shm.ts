@@ -12,7 +12,7 @@ import type { Verb } from "../base/stop.ts"
 import { enter } from "../area/mm.ts"
 import { addrOf, lowBits, offsetInPage, pageOf, pagesUp, registerOf, type Vpn, type Word } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
-import { detach } from "../object/shm.ts"
+import { dropAttachment } from "../object/shm.ts"
 import { shmemSetup } from "../object/shmem.ts"
 import type { FaultStops } from "../page/fault.ts"
 import { FILE_SHM, FILE_SHMEM, FMODE_READ, FMODE_WRITE } from "../store/files.ts"
@@ -170,7 +170,7 @@ export function* shmat(k: Kernel, task: Task, id: Word, addr: Word, flags: Word)
   } finally {
     fput(k, file)
     s.attaching--
-    detach(k, s)
+    dropAttachment(k, s)
   }
 }
 

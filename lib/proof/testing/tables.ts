@@ -17,6 +17,7 @@ export const countsOf = (k: Kernel): Counts => ({
   "anon_vma(s)": k.anon.live,
   "anon_vma link(s)": k.anon.links,
   "open file(s)": k.files.liveFiles,
+  "System V segment(s)": k.shm.live,
   "object(s)": k.files.liveObjects,
   "page cache node(s)": k.xarray.live,
   "address space(s)": k.mms.live,
@@ -53,6 +54,10 @@ export function visibleOf(k: Kernel): string {
     const fds = Array.from({ length: 256 }, (_, fd) => k.tasks.file(t, fd)).filter((f) => f !== 0)
     out.push(`task ${t} mm ${k.tasks.mm(t)} files ${fds.join(" ")}`)
   }
+  for (const s of k.shm.all())
+    out.push(
+      `segment ${s.id} key ${s.key} mode ${s.mode} attached ${s.attached} locked ${k.shm.lockedPages.get(s.uid)}`
+    )
   for (const mm of liveMms(k)) {
     const stats = [TOTAL_VM, LOCKED_VM, DATA_VM, STACK_VM, EXEC_VM, BRK].map((s) => k.mms.stat(mm, s))
     out.push(`mm ${mm} users ${k.mms.users(mm)} stats ${stats.join(" ")}`)

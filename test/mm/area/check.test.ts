@@ -12,8 +12,10 @@ import { follow } from "../../../lib/mm/page/walk.ts"
 import { FILE_REGULAR, FMODE_READ, FMODE_WRITE } from "../../../lib/mm/store/files.ts"
 import { F_EXCLUSIVE } from "../../../lib/mm/store/frames.ts"
 import { RSS_ANON, TOTAL_VM } from "../../../lib/mm/store/mms.ts"
+import type { Segment } from "../../../lib/mm/store/shm.ts"
 import { VMA_DETACHED } from "../../../lib/mm/store/vmas.ts"
 import { fork } from "../../../lib/mm/sys/process.ts"
+import { shmat, shmget } from "../../../lib/mm/sys/shm.ts"
 import { userLoad8, userStore8 } from "../../../lib/mm/sys/trap.ts"
 import { bootTiny, call, HERE, spawnTask } from "../../../lib/proof/testing/calls.ts"
 import { mapPicture } from "../../../lib/proof/testing/picture.ts"
@@ -34,6 +36,8 @@ interface Scene {
   /** Top node of the tree of a process with forty areas. */
   readonly root: number
   readonly big: number
+  /** A segment that is attached once. */
+  readonly segment: Segment
 }
 
 function scene(): Scene {
@@ -47,6 +51,8 @@ function scene(): Scene {
   for (const page of [0, 4]) userStore8(k, mm, (HERE + page) * 4096, 7)
   call(k, () => fork(k, task, "child"))
   userLoad8(k, mm, HERE * 4096)
+  const id = shmget(k, task, 0, 4096, 0o600)
+  call(k, () => shmat(k, task, id, (HERE + 20) * 4096, 0))
   const big = spawnTask(k, "big")
   mapPicture(k, big, "a.".repeat(40))
   const v = (page: number): number => k.maple.lookup(mm, HERE + page)
@@ -61,7 +67,8 @@ function scene(): Scene {
     shared: follow(k, mm, HERE),
     cached: follow(k, mm, HERE + 4),
     root: k.maple["root"][k.tasks.mm(big)]!,
-    big: k.tasks.mm(big)
+    big: k.tasks.mm(big),
+    segment: k.shm.find(id)!
   }
 }
 
@@ -135,6 +142,8 @@ const corruptions: readonly (readonly [says: RegExp, what: (s: Scene) => void])[
     /the TLB translates page \d+ of mm \d+ to frame \d+, its entry does not/,
     ({ k, mm }) => k.ptes.clear(k.ptes.slot(k.mms.pgd(mm), HERE))
   ],
+  [/segment \d+ counts 2 attachments, and has 1/, ({ segment }) => segment.attached++],
+  [/1 areas map segment \d+, which is gone/, ({ k, segment }) => k.shm.remove(segment)],
   [/tree of mm \d+: empty node/, ({ k, root }) => (k.maple["cnt"][k.maple["kid"][root << 4]!] = 0)],
   [/key \d+ of area \d+ is not its end/, ({ k, written }) => (k.vmas.end[written] = HERE + 1)],
   [/gap \d+ below area \d+, expected/, ({ k, fresh }) => (k.vmas.start[fresh] = HERE + 1.5)],

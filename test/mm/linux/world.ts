@@ -40,6 +40,7 @@ import {
   unlinkPath,
   writeObject
 } from "../../../lib/mm/object/file.ts"
+import { destroy } from "../../../lib/mm/object/shm.ts"
 import { nameOf as areaName, permsText } from "../../../lib/mm/proc/maps.ts"
 import { flagLetters, pageLetters } from "../../../lib/mm/proc/smaps.ts"
 import { FILE_REGULAR, FILE_SHMEM } from "../../../lib/mm/store/files.ts"
@@ -93,6 +94,7 @@ class Machine {
     checkIdle(k)
     for (let task = 1; task < k.tasks.limit(); task++) if (k.tasks.state(task) === TASK_LIVE) endTask(k, task)
     for (const path of k.paths.keys()) unlinkPath(k, path)
+    for (const segment of k.shm.all()) destroy(k, segment)
     for (const frame of [...k.vdso.splice(0), ...this.frames]) k.frames.put(frame)
     checkIdle(k)
     const left = leaksSince(k, this.atFirst)
@@ -287,9 +289,10 @@ export class Proc {
     if (r < 0) throw new Error(`mapping "${picture}" answers ${outcome(r)}`)
     return this
   }
-  /** No capabilities. */
-  asUser(): this {
+  /** Nobody: no capabilities. */
+  asUser(uid = 65534): this {
     this.k.tasks.setCaps(this.task, 0)
+    this.k.tasks.setIds(this.task, uid, uid)
     return this
   }
   /** Sets a limit, soft and hard, in pages. */
