@@ -3,7 +3,7 @@ import { nameOf as nameOfErrno } from "../../flags/Errno.ts"
 import { FAULT_ACCERR, FAULT_GP, FAULT_MAPERR, FAULT_SIGBUS } from "../../flags/FaultFlags.ts"
 import { vmBugOn } from "../../mm/base/debug.ts"
 import type { StopName, Verb } from "../../mm/base/stop.ts"
-import { addrOf, type Word } from "../../mm/base/units.ts"
+import type { Word } from "../../mm/base/units.ts"
 import type { Kernel } from "../../mm/kernel.ts"
 import type { Task } from "../../mm/store/tasks.ts"
 import { pread, pwrite } from "../../mm/sys/file.ts"
@@ -17,9 +17,6 @@ import type { Header, Op, Result } from "./record.ts"
 import { beginRecorded, bootRecorded } from "./recorded-world.ts"
 import { View } from "./view.ts"
 import type { Seen, World } from "./world.ts"
-
-/** Calls on files that read or write the caller's memory. If it is the recorder's own, nobody knows what they move. */
-const reachesStub: ReadonlySet<string> = new Set(["pread_mem", "pwrite_mem"])
 
 /** Makes the worlds that headers describe, one after another. A kernel whose processes left nothing behind is used again:
  * that is quicker than a boot, and shows what a kernel is like that has lived for a while.
@@ -44,7 +41,7 @@ class Machine implements World {
 
   constructor(
     private readonly k: Kernel,
-    private readonly header: Header,
+    header: Header,
     private readonly giveBack: () => void
   ) {
     this.freeAtFirst = k.frames.free() + k.vdso.length
@@ -66,7 +63,6 @@ class Machine implements World {
     if (name === "mincore") return this.mincore(process, arg)
     if (name === "process_madvise") return this.processMadvise(process, args)
     if (name === "pwrite64") return valueOf(pwrite(this.k, this.taskOf(process), arg(0), bytesOfHex(op.data), arg(1)))
-    if (reachesStub.has(name) && this.isOfStub(Number(arg(1)), Number(arg(2)))) return undefined
     const answer = calls[name]?.(this.k, this.taskOf(process), arg)
     if (answer === undefined) return undefined
     return valueOf(typeof answer === "number" ? answer : this.run(() => answer))
@@ -137,10 +133,6 @@ class Machine implements World {
     const end = runNow<StopName, A | { readonly _tag: "DONE" }>(this.k, make)
     if (typeof end === "object" && end !== null && "stop" in end) vmBugOn(`alone in the world, and waits: ${end.stop}`)
     return end as A // not WOULD_WAIT
-  }
-
-  private isOfStub(addr: number, len: number): boolean {
-    return this.header.areas.some((area) => addr < addrOf(area.end) && addr + len > addrOf(area.start))
   }
 
   private read(process: number, arg: Args): Result {

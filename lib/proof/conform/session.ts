@@ -15,6 +15,7 @@ import { maySkip } from "./skip.ts"
 import { State } from "./state.ts"
 import { judgeSweep } from "./sweep.ts"
 import { type Counts, type Divergence, Names, newCounts, Tally } from "./tally.ts"
+import { movesUnknownBytes, sweepWithoutBytes, withoutBytes } from "./unknown-bytes.ts"
 import type { World } from "./world.ts"
 
 /** How to judge. */
@@ -47,6 +48,8 @@ interface Sequence {
   readonly coverage: Coverage | undefined
   readonly program: Step[]
   next: number
+  /** Does some file hold bytes that the recording does not? */
+  hasUnknownBytes: boolean
   isOver: boolean
   divergence: Divergence | undefined
 }
@@ -91,6 +94,7 @@ export class Session {
       coverage: this.options.coverage === true ? new Coverage() : undefined,
       program: [],
       next: 0,
+      hasUnknownBytes: false,
       isOver: false,
       divergence: undefined
     }
@@ -122,7 +126,10 @@ export class Session {
         return undefined
       }
       run.counts.judged++
-      const wrong = judgeResult(op.result, ours)
+      const wrong = run.hasUnknownBytes
+        ? judgeResult(withoutBytes(op, op.result), withoutBytes(op, ours))
+        : judgeResult(op.result, ours)
+      run.hasUnknownBytes ||= movesUnknownBytes(op, run.header)
       return wrong !== undefined && !this.accepts(run, op, wrong) ? wrong : this.judgeState(run)
     })
     return !run.isOver && run.counts.known === before && run.program.at(-1)?.isSkipped === false
@@ -142,7 +149,10 @@ export class Session {
       return
     }
     const isWhole = !run.isOver
-    if (isWhole) this.guarded(run, line, undefined, () => judgeSweep(record, run.world))
+    if (isWhole)
+      this.guarded(run, line, undefined, () =>
+        judgeSweep(record, run.world, run.hasUnknownBytes ? sweepWithoutBytes : undefined)
+      )
     if (!run.isOver) run.counts.complete++
     const left = closeQuietly(run.world)
     if (!run.isOver && this.options.check === true) this.guarded(run, line, undefined, () => broken(left))

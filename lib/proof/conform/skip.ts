@@ -5,18 +5,15 @@
  */
 import { hasEffect, type Op } from "./record.ts"
 
-/** Hide something even where they fail: an area may have got its anon_vma first, and merges depend on that; a file may have
- * grown. (Reads and writes come here only if they move the recorder's own bytes, which nobody knows.)
- * @source mm/userfaultfd.c find_vma_and_prepare_anon, mm/filemap.c generic_perform_write (v6.18)
+/** Hide something even where they fail: an area may have got its anon_vma first, and merges depend on that.
+ * @source mm/userfaultfd.c find_vma_and_prepare_anon (v6.18)
  */
 const always: ReadonlySet<string> = new Set([
   "uffdio_copy",
   "uffdio_zeropage",
   "uffdio_continue",
   "uffdio_poison",
-  "uffdio_move",
-  "pread_mem",
-  "pwrite_mem"
+  "uffdio_move"
 ])
 
 /** Hide nothing of an address space, even where they succeed. */

@@ -8,14 +8,14 @@ const MOST_OF_A_PROCESS = 320
 /** The bytes of each page that are read. */
 const offsets = [0, 7, 4095] as const
 
-/** Reads what the recorder read in the order in which it did, and compares. */
-export function judgeSweep(end: End, world: World): Difference | undefined {
+/** Reads what the recorder read in the order in which it did, and compares what `shown` leaves of it. */
+export function judgeSweep(end: End, world: World, shown = (text: string) => text): Difference | undefined {
   for (const process of world.processes()) {
     const recorded = end.sweep.get(process)
     const ours = sweepOf(world, process)
     for (const start of new Set([...(recorded?.keys() ?? []), ...ours.keys()])) {
-      const linux = recorded?.get(start) ?? "not swept"
-      const mine = ours.get(start) ?? "not swept"
+      const linux = shown(recorded?.get(start) ?? "not swept")
+      const mine = shown(ours.get(start) ?? "not swept")
       if (linux !== mine) return { what: `contents at 0x${(start * 4096).toString(16)}`, linux, ours: mine, process }
     }
   }
