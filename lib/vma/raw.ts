@@ -87,6 +87,15 @@ export const causeOf = <E>(cause: Cause.Cause<unknown>): Cause.Cause<E> => cause
 // INVARIANT: what `return()` is given is the result of a generator that nobody looks at again.
 export const neverRead = (): never => undefined as never
 
+// INVARIANT: Range.ts has looked: page-aligned, one page at least.
+export const pageRangeOf = <P>(range: object): P => range as P
+
+// INVARIANT: the ask it belongs to is answered inside the section `here`, and it is not looked at afterwards.
+export const translationOf = <T>(made: object): T => made as T
+
+// INVARIANT: Mappable.make has read the ceiling off the definition.
+export const mappableOf = <M>(object: object): M => object as M
+
 /** The object behind a handle. Throws TypeError for what this library did not make. */
 export function inner<T>(handle: object, kind: abstract new (...args: never) => T): T {
   if (handle instanceof kind) return handle

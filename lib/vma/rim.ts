@@ -34,7 +34,17 @@ import { readClaim, readDone, readNow, readTarget } from "../mm/object/filemap.t
 import { RUN_RUNNING, RUN_WOKEN } from "../mm/store/runs.ts"
 import { isFail } from "./Fail.ts"
 import { causeOf, neverRead } from "./raw.ts"
-import { announced, type Driver, fileHook, flush, Guard, type HookCall, Inside, type World } from "./world.ts"
+import {
+  announced,
+  type Driver,
+  fileHook,
+  flush,
+  Guard,
+  type HookCall,
+  Inside,
+  type Span,
+  type World
+} from "./world.ts"
 
 /** Restores the interruptibility of the caller. */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -166,10 +176,12 @@ const perform = (w: World, r: number, s: number): Effect.Effect<number> => {
   const a = runs.a[r]!
   const b = runs.b[r]!
   const at = runs.at[r]!
+  const { range } = w.k
+  const span: Span = [range[0]!, range[1]!, range[2]!, range[3]!]
   const go = Effect.suspend((): Effect.Effect<number> => {
     switch (kindOf(s)) {
       case NEED_HOOK:
-        return callHook(w, r, s, a, b, at)
+        return callHook(w, r, s, a, b, at, span)
       case PREEMPT:
         return Effect.succeed(OK)
       case NEED_LOCK:
@@ -221,7 +233,15 @@ function readPage(w: World, o: number, pgoff: number): void {
 }
 
 /** Runs a driver's hook in the caller's fiber, with the locks of the verb that stopped. */
-const callHook = (w: World, r: number, s: number, vma: number, ops: number, vpn: number): Effect.Effect<number> => {
+const callHook = (
+  w: World,
+  r: number,
+  s: number,
+  vma: number,
+  ops: number,
+  vpn: number,
+  span: Span
+): Effect.Effect<number> => {
   const hook = subOf(s)
   const held = heldOf(s)
   if (held !== w.k.runs.held[r] || (held & hookWants[hook]!) === 0) {
@@ -234,7 +254,7 @@ const callHook = (w: World, r: number, s: number, vma: number, ops: number, vpn:
   if (driver === undefined || open === undefined) return vmBugOn(`area ${vma} has hooks but no driver`)
   return Effect.flatMap(Inside, (above) => {
     const guard = new Guard(w, r, above?.live === true ? above : undefined)
-    const call = Effect.suspend(() => driver.call(hook, open, guard, vma, vpn))
+    const call = Effect.suspend(() => driver.call(hook, open, guard, vma, vpn, span))
     const body = Effect.provideService(
       announced(w, () => callOf(w, driver, hook, r, vma), call),
       Inside,

@@ -2,6 +2,7 @@
 import { type Cause, Context, Effect, type Fiber, type Scheduler, type Scope } from "effect"
 import { vmBugOn } from "../mm/base/debug.ts"
 import type { Kernel } from "../mm/kernel.ts"
+import type { MappingSpace } from "./mapping-space.ts"
 
 /** What a section or a hook may touch. Revoked when it ends, however it ends; what types cannot see stops here. */
 export class Guard {
@@ -24,6 +25,18 @@ export class Guard {
  */
 export const Inside = Context.Reference<Guard | undefined>("pagewright/Inside", { defaultValue: () => undefined })
 
+/** Further operands of a hook: of a mapping hook, its range's end and page offset, and for a copy the second place; of a fault
+ * hook, the access.
+ */
+export type Span = readonly [number, number, number, number]
+
+/** An object of a user's, when its machine is saved. */
+export interface Savable {
+  readonly name: string
+  /** Forgets what would not survive. */
+  readonly unsavable: Effect.Effect<unknown, unknown>
+}
+
 /** A driver as the rim calls it. */
 export interface Driver {
   readonly name: string
@@ -35,7 +48,8 @@ export interface Driver {
     open: OpenFile,
     guard: Guard,
     vma: number,
-    vpn: number
+    vpn: number,
+    span: Span
   ) => Effect.Effect<unknown, unknown>
   /** Undefined if it has no ioctl. */
   readonly ioctl: (open: OpenFile, command: number, argument: bigint) => Effect.Effect<unknown, unknown> | undefined
@@ -89,6 +103,10 @@ export class World {
   readonly drivers: (Driver | undefined)[] = [undefined]
   /** Open files of drivers by row of files. */
   readonly files = new Map<number, OpenFile>()
+  /** Objects of users. */
+  readonly objects = new Set<Savable>()
+  /** Address spaces that map objects of users, by row. */
+  readonly spaces = new Map<number, MappingSpace>()
   /** Files whose pages are read by an effect, by row of objects. */
   readonly readers = new Map<number, (pgoff: number) => Effect.Effect<Uint8Array, unknown>>()
   /** By run row: who waits, how to resume it, and the failure of its hook that is no errno. */

@@ -19,6 +19,8 @@ export const T_OOM = -2
 export const T_READ = -3
 /** A driver answers: its fault hook. */
 export const T_HOOK = -4
+/** There is nothing that the access could mean: SIGSEGV. */
+export const T_SEGV = -6
 /** The object has mapped the page itself. */
 export const T_MAPPED = -5
 

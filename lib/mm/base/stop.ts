@@ -110,3 +110,5 @@ export const hookWants: readonly number[] = [
 /** Reply for a hook that ended in a failure of its own (an error that is no errno, or a defect): the core undoes as for
  *  any errno and passes it on; the driver of the verb has the cause. */
 export const EHOOK = -512
+/** Reply of a fault hook: the access shall fail with SIGSEGV. */
+export const ESEGV = -513

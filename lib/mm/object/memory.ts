@@ -61,6 +61,12 @@ export function decRef(k: Kernel, o: Obj, first: PgOff, end: PgOff): void {
   }
 }
 
+/** Every page leaves the file, whoever holds it. */
+export function dropAll(k: Kernel, o: Obj): void {
+  for (let i = k.xarray.next(o, 0); i >= 0; i = k.xarray.next(o, i)) dropCached(k, o, i)
+  k.holders.delete(o)
+}
+
 /** Holders of page `i`; 0 where there is no such page. */
 export const holders = (k: Kernel, o: Obj, i: PgOff): number => k.holders.get(o)?.get(i) ?? 0
 

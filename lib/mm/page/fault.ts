@@ -7,7 +7,7 @@
  * `faultNow` is the same in one plain turn for the many faults that need not wait; both string the same pieces together.
  * @source mm/memory.c handle_pte_fault, do_fault; arch/x86/mm/fault.c do_user_addr_fault (v6.18)
  */
-import { VM_ACCESS, VM_EXEC, VM_GROWSDOWN, VM_WRITE } from "../../flags/bits.ts"
+import { VM_ACCESS, VM_EXEC, VM_GROWSDOWN, VM_SHARED, VM_WRITE } from "../../flags/bits.ts"
 import { EFAULT, ENOMEM, OK } from "../../flags/Errno.ts"
 import {
   type Access,
@@ -17,6 +17,7 @@ import {
   FAULT_OOM,
   FAULT_SIGBUS,
   FETCH,
+  READ as READING,
   WRITE as WRITING
 } from "../../flags/FaultFlags.ts"
 import { DIRTY, GUARD, WRITE, YOUNG } from "../../flags/PteFlags.ts"
@@ -24,7 +25,7 @@ import { mmapDowngrade, mmapUnlock, needMmap, READ, tryMmap, WRITE as WRITE_MODE
 import { hasHook, needHook } from "../area/ops.ts"
 import { expandStack } from "../area/stack.ts"
 import { lockVmaUnderRcu, vmaEndRead, vmaStartWrite } from "../area/vma-lock.ts"
-import { H_FAULT, H_PAGE_MKWRITE, H_TRANSLATE_WRITE, KILLABLE, NEED_PAGE, type Verb } from "../base/stop.ts"
+import { ESEGV, H_FAULT, H_PAGE_MKWRITE, H_TRANSLATE_WRITE, KILLABLE, NEED_PAGE, type Verb } from "../base/stop.ts"
 import { TASK_PAGES, type Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import type { Mm } from "../store/mms.ts"
@@ -121,8 +122,10 @@ export function* resolve(
       const o = k.need[0]!
       const pgoff = k.need[1]!
       const r = yield needPage(k, o, pgoff)
-      if (r < 0) return r === ENOMEM ? FAULT_OOM : FAULT_SIGBUS
+      if (r < 0) return codeOf(r)
     } else if (code === FAULT_NEED_HOOK) {
+      const isCopied = access === WRITING && (k.vmas.flags(v) & VM_SHARED) === 0
+      k.range[0] = isCopied ? READING : access
       const r = yield needHook(k, v, H_FAULT, vpn, KILLABLE)
       const done = afterFaultHook(k, v, vpn, access, r)
       if (done !== GIVE_UP) return done
@@ -132,6 +135,9 @@ export function* resolve(
     }
   }
 }
+
+/** What an access ends in when a page could not be read, or a hook failed. */
+const codeOf = (errno: number): number => (errno === ENOMEM ? FAULT_OOM : errno === ESEGV ? FAULT_MAPERR : FAULT_SIGBUS)
 
 /** Asks the owner of `v` whether the page behind the read-only entry of `vpn` may be written, and makes it so.
  * @returns FAULT_OK | FAULT_SIGBUS | FAULT_OOM | GIVE_UP it is another page by now: look again
@@ -143,7 +149,7 @@ function* askOwner(k: Kernel, v: Vma, vpn: Vpn): Verb<"NEED_HOOK"> {
   try {
     const hook = hasHook(k, v, H_PAGE_MKWRITE) ? H_PAGE_MKWRITE : H_TRANSLATE_WRITE
     const r = yield needHook(k, v, hook, vpn, KILLABLE)
-    if (r < 0) return r === ENOMEM ? FAULT_OOM : FAULT_SIGBUS
+    if (r < 0) return codeOf(r)
     const slot = k.ptes.slot(pgd, vpn)
     if (slot === NO_SLOT || !k.ptes.isPresent(slot) || k.ptes.pfn(slot) !== p) return GIVE_UP
     makeWritable(k, slot)
@@ -155,7 +161,7 @@ function* askOwner(k: Kernel, v: Vma, vpn: Vpn): Verb<"NEED_HOOK"> {
 
 /** Maps the frame a driver's fault hook answered with (0: the hook mapped it itself). The entry is looked at again. */
 function afterFaultHook(k: Kernel, v: Vma, vpn: Vpn, access: Access, reply: number): number {
-  if (reply < 0) return reply === ENOMEM ? FAULT_OOM : FAULT_SIGBUS
+  if (reply < 0) return codeOf(reply)
   const slot = k.ptes.slotAlloc(k.mms.pgd(k.vmas.mmOf(v)), vpn)
   if (slot === NO_SLOT) return FAULT_OOM
   if (!k.ptes.isNone(slot)) {

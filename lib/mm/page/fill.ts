@@ -4,6 +4,7 @@
 import { VM_SHARED } from "../../flags/bits.ts"
 import {
   type Access,
+  FAULT_MAPERR,
   FAULT_OK,
   FAULT_OOM,
   FAULT_SIGBUS,
@@ -11,7 +12,7 @@ import {
   WRITE as WRITING
 } from "../../flags/FaultFlags.ts"
 import { DIRTY, PRESENT, WRITE, YOUNG } from "../../flags/PteFlags.ts"
-import { T_HOOK, T_MAPPED, T_OOM, T_READ } from "../area/object.ts"
+import { T_HOOK, T_MAPPED, T_OOM, T_READ, T_SEGV } from "../area/object.ts"
 import { hasHook } from "../area/ops.ts"
 import { anonVmaPrepare } from "../area/rmap.ts"
 import { H_FAULT, H_PAGE_MKWRITE } from "../base/stop.ts"
@@ -57,6 +58,7 @@ export function fillFromObject(k: Kernel, v: Vma, vpn: Vpn, slot: number, access
     }
     k.need[0] = k.vmas.obj(v)
     k.need[1] = pgoff
+    if (p === T_SEGV) return FAULT_MAPERR
     return p === T_READ ? FAULT_NEED_PAGE : p === T_HOOK ? FAULT_NEED_HOOK : p === T_OOM ? FAULT_OOM : FAULT_SIGBUS
   }
   return finishFill(k, v, vpn, slot, p, write)

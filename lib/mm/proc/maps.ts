@@ -35,9 +35,8 @@ const hex8 = (n: number): string => n.toString(16).padStart(8, "0")
 /** The line of one area, without newline. */
 export function mapsLine(k: Kernel, v: Vma): string {
   const f = k.vmas.file(v)
-  const o = f === 0 ? 0 : k.files.obj(f)
   const offset = f === 0 ? 0n : BigInt(k.vmas.pgoff(v)) * 4096n
-  const id = f === 0 ? "00:00 0" : o === 0 ? `00:06 ${f}` : k.files.ids[o]!
+  const id = f === 0 ? "00:00 0" : k.files.id(f)
   const head = `${hex8(k.vmas.startOf(v) * 4096)}-${hex8(k.vmas.endOf(v) * 4096)} ${permsText(k.vmas.flags(v))} ${offset.toString(16).padStart(8, "0")} ${id} `
   const name = nameOf(k, v)
   return name === "" ? head : head.padEnd(NAME_COLUMN) + name

@@ -65,6 +65,8 @@ export class Files {
   readonly names: string[] = []
   /** `dev` and `inode` columns of /proc/PID/maps, by object. */
   readonly ids: string[] = []
+  /** The same of files that have their own. */
+  private readonly ownIds = new Map<File, string>()
   private objTop = 1
   private objFree = 0
   private fileTop = 1
@@ -190,7 +192,15 @@ export class Files {
     this.liveFiles++
     return f
   }
+  /** `dev` and `inode` columns of a file. */
+  id(f: File): string {
+    return this.ownIds.get(f) ?? this.ids[this.obj(f)] ?? "00:00 0"
+  }
+  setId(f: File, id: string): void {
+    this.ownIds.set(f, id)
+  }
   freeFile(f: File): void {
+    this.ownIds.delete(f)
     this.fi[(f << 3) + F_KIND] = 0
     this.fi[(f << 3) + F_NEXT] = this.fileFree
     this.fileFree = f
