@@ -1,0 +1,108 @@
+/** Compares an address space of ours with what the log says of it. Floor 9. */
+import type { Kernel } from "../../mm/kernel.ts"
+import { mapsLine, nameOf, permsText } from "../../mm/proc/maps.ts"
+import { FILE_ANON_SHARED, FILE_SHM } from "../../mm/store/files.ts"
+import type { Vma } from "../../mm/store/vmas.ts"
+import type { MapLine } from "./event.ts"
+import { squeezed } from "./map-line.ts"
+import type { Difference } from "./player.ts"
+import type { Space } from "./world.ts"
+
+const ALL_PAGES = 2 ** 52
+
+/** Looks at areas. Inodes of memory without a file of its own are learned from the log as they appear. */
+export class Comparer {
+  /** `dev inode` as the log has them, by ours. */
+  private readonly ids = new Map<string, string>()
+  /** Names that files had before, by `dev inode`. */
+  private readonly former = new Map<string, Set<string>>()
+
+  constructor(private readonly k: Kernel) {}
+
+  /** The first area of `[start, end)`, or next to it, that is not as recorded. */
+  range(space: Space, start: number, end: number): Difference | undefined {
+    const { k } = this
+    const { mm, recorded } = space
+    if (recorded === undefined) return undefined
+    const { lines } = recorded
+    let at = recorded.firstEndingAbove(start - 1)
+    let v = k.maple.find(mm, Math.max(0, start - 1))
+    for (;;) {
+      const line = at < lines.length && lines[at]!.start <= end ? lines[at]! : undefined
+      if (v !== 0 && k.vmas.startOf(v) > end) v = 0
+      if (line === undefined && v === 0) return undefined
+      if (line === undefined || v === 0 || this.differs(v, line)) return this.difference(v, line)
+      at++
+      v = k.maple.next(mm, v)
+    }
+  }
+
+  /** The first area that is not as recorded. */
+  whole(space: Space): Difference | undefined {
+    return this.range(space, 1, ALL_PAGES)
+  }
+
+  /** Are there as many areas as recorded? Costs nothing, and finds changes where nobody looks. */
+  count(space: Space): Difference | undefined {
+    const { recorded } = space
+    if (recorded === undefined || recorded.lines.length === this.k.maple.size(space.mm)) return undefined
+    return this.whole(space)
+  }
+
+  /** The file `id` has a new name; other processes may still show the old one. */
+  rename(id: string, from: string, to: string): void {
+    const { k } = this
+    const names = this.former.get(id) ?? new Set<string>()
+    names.add(from)
+    this.former.set(id, names)
+    for (let f = 1; f < k.files.fileLimit(); f++) {
+      if (k.files.kind(f) !== 0 && k.files.names[f] === from && this.idOf(k.files.ids[k.files.obj(f)]!) === id)
+        k.files.names[f] = to
+    }
+  }
+
+  /** Our line of an area, as the log would print it. */
+  lineOf(v: Vma): string {
+    const text = squeezed(mapsLine(this.k, v))
+    const f = this.k.vmas.file(v)
+    const id = f === 0 ? undefined : this.k.files.ids[this.k.files.obj(f)]
+    const learned = id === undefined ? undefined : this.ids.get(id)
+    return learned === undefined ? text : text.replace(` ${id!} `, ` ${learned} `)
+  }
+
+  private difference(v: Vma, line: MapLine | undefined): Difference {
+    const ours = v === 0 ? "no area there" : this.lineOf(v)
+    return { what: "map", linux: line?.text ?? "no area there", ours }
+  }
+
+  private differs(v: Vma, line: MapLine): boolean {
+    const { k } = this
+    if (k.vmas.startOf(v) !== line.start || k.vmas.endOf(v) !== line.end) return true
+    if (permsText(k.vmas.flags(v)) !== line.perms) return true
+    const f = k.vmas.file(v)
+    if (f === 0) return line.ino !== 0 || line.offset !== 0 || line.name !== nameOf(k, v)
+    if (line.offset !== k.vmas.pgoff(v)) return true
+    if (!this.sameName(nameOf(k, v), line)) return true
+    return !this.sameFile(f, line)
+  }
+
+  private sameName(ours: string, line: MapLine): boolean {
+    return ours === line.name || this.former.get(`${line.dev} ${line.ino}`)?.has(line.name) === true
+  }
+
+  private sameFile(f: number, line: MapLine): boolean {
+    const { files } = this.k
+    const ours = files.ids[files.obj(f)]!
+    const theirs = `${line.dev} ${line.ino}`
+    const known = this.ids.get(ours)
+    if (known !== undefined) return known === theirs
+    const kind = files.kind(f)
+    if (kind !== FILE_ANON_SHARED && kind !== FILE_SHM) return ours === theirs
+    this.ids.set(ours, theirs)
+    return true
+  }
+
+  private idOf(ours: string): string {
+    return this.ids.get(ours) ?? ours
+  }
+}

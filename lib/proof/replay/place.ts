@@ -1,0 +1,62 @@
+/** Areas that a log says are there, put there without a call: a new program's first map. Floor 9. */
+import {
+  VM_ACCOUNT,
+  VM_DONTDUMP,
+  VM_DONTEXPAND,
+  VM_EXEC,
+  VM_GROWSDOWN,
+  VM_IO,
+  VM_MAYEXEC,
+  VM_MAYREAD,
+  VM_MAYSHARE,
+  VM_MAYWRITE,
+  VM_PFNMAP,
+  VM_READ,
+  VM_SHARED,
+  VM_WRITE
+} from "../../flags/bits.ts"
+import { OK } from "../../flags/Errno.ts"
+import type { Kernel } from "../../mm/kernel.ts"
+import type { File } from "../../mm/store/files.ts"
+import type { Mm } from "../../mm/store/mms.ts"
+import { KIND_VDSO, KIND_VVAR, KIND_VVAR_VCLOCK } from "../../mm/store/vmas.ts"
+import { placeArea } from "../../mm/sys/exec.ts"
+import { runNow } from "../../mm/sys/run-now.ts"
+import type { MapLine } from "./event.ts"
+
+const kinds: Readonly<Record<string, number>> = {
+  "[vdso]": KIND_VDSO,
+  "[vvar]": KIND_VVAR,
+  "[vvar_vclock]": KIND_VVAR_VCLOCK
+}
+
+/** Puts the area of a line into `mm`, where nothing is.
+ * @param file - what it maps; 0 none
+ * @returns OK | errno
+ */
+export function placeLine(k: Kernel, mm: Mm, line: MapLine, file: File): number {
+  const placed = runNow(k, () =>
+    placeArea(k, mm, {
+      start: line.start,
+      end: line.end,
+      lo: flagsOf(line),
+      file,
+      kind: kinds[line.name],
+      pgoff: file === 0 ? undefined : line.offset
+    })
+  )
+  return typeof placed === "number" ? placed : OK
+}
+
+/** The flags that an area with this line has in all likelihood: what the line does not show is as after a plain mmap. */
+function flagsOf({ name, perms }: MapLine): number {
+  const access =
+    (perms[0] === "r" ? VM_READ : 0) | (perms[1] === "w" ? VM_WRITE : 0) | (perms[2] === "x" ? VM_EXEC : 0)
+  if (name === "[vvar]" || name === "[vvar_vclock]")
+    return access | VM_MAYREAD | VM_PFNMAP | VM_IO | VM_DONTEXPAND | VM_DONTDUMP
+  const may = access | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC
+  if (name === "[vdso]") return may | VM_DONTEXPAND
+  if (perms[3] === "s") return may | VM_SHARED | VM_MAYSHARE
+  const charged = perms[1] === "w" ? VM_ACCOUNT : 0
+  return may | charged | (name === "[stack]" ? VM_GROWSDOWN : 0)
+}

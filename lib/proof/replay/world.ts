@@ -1,0 +1,204 @@
+/** The processes of a log and their address spaces, in one simulated machine. Floor 9. */
+import { mmAlloc } from "../../mm/area/mm.ts"
+import { vmBugOn } from "../../mm/base/debug.ts"
+import type { StopName, Verb } from "../../mm/base/stop.ts"
+import { addrOf, TASK_PAGES } from "../../mm/base/units.ts"
+import type { Kernel } from "../../mm/kernel.ts"
+import {
+  BRK,
+  END_CODE,
+  END_DATA,
+  type Mm,
+  MMAP_BASE,
+  START_BRK,
+  START_CODE,
+  START_DATA,
+  START_STACK
+} from "../../mm/store/mms.ts"
+import type { Task } from "../../mm/store/tasks.ts"
+import { exit, fork, mmput, reap } from "../../mm/sys/process.ts"
+import { PR_MDWE_NO_INHERIT } from "../../mm/sys/rlimit.ts"
+import { runNow } from "../../mm/sys/run-now.ts"
+import { anonVmaPrepare } from "../../mm/area/rmap.ts"
+import { bootForReplay, newProcess } from "./boot.ts"
+import type { Clone, Exec, MapLine } from "./event.ts"
+import { FileTable } from "./files.ts"
+import { VSYSCALL } from "./map-line.ts"
+import { placeLine } from "./place.ts"
+import { Recollection } from "./recollection.ts"
+
+/** One address space. */
+export interface Space {
+  readonly mm: Mm
+  /** What the log says of it; undefined where the log shows no maps. */
+  readonly recorded: Recollection | undefined
+  /** Does it come from a fork, so that areas may be a parent's that were written to before? */
+  readonly isForked: boolean
+  /** Pages that calls changed whose effect the log shows only later: pairs of start and end. */
+  pending: (readonly [start: number, end: number])[]
+}
+
+/** One process. */
+export interface Process {
+  readonly pid: number
+  readonly task: Task
+  space: Space
+  /** Its program, as exec named it; a fork's is the parent's. */
+  path: string
+  /** Threads that live. */
+  threads: number
+}
+
+/** The simulated machine of one log. */
+export class World {
+  readonly k: Kernel = bootForReplay()
+  readonly files = new FileTable(this.k)
+  readonly processes = new Map<number, Process>()
+
+  /** The process `pid`, if it lives. */
+  find(pid: number): Process | undefined {
+    return this.processes.get(pid)
+  }
+
+  /** Runs a verb that nothing can keep waiting: one call at a time. */
+  run<A>(make: () => Verb<StopName, A>): A {
+    const end = runNow<StopName, A | { readonly _tag: "DONE" }>(this.k, make)
+    if (typeof end === "object" && end !== null && "stop" in end) vmBugOn(`alone in the world, and waits: ${end.stop}`)
+    return end as A // not WOULD_WAIT
+  }
+
+  /** A process that the log never saw begin; nothing is known of its map. */
+  appear(pid: number): Process {
+    const task = newProcess(this.k, pid)
+    const space: Space = { mm: this.k.tasks.mm(task), recorded: undefined, isForked: false, pending: [] }
+    const process: Process = { pid, task, space, path: "", threads: 1 }
+    this.processes.set(pid, process)
+    return process
+  }
+
+  /** A new program: a fresh address space with the areas that the log shows. */
+  exec(event: Exec, maps: readonly MapLine[]): Process {
+    const { k } = this
+    const process = this.find(event.pid) ?? this.appear(event.pid)
+    const old = process.space
+    const mm = mmAlloc(k, process.task)
+    if (mm === 0) vmBugOn(`more address spaces at once than there is room for: ${k.config.maxMms}`)
+    k.mms.setMdwe(mm, (k.mms.mdwe(old.mm) & PR_MDWE_NO_INHERIT) !== 0 ? 0 : k.mms.mdwe(old.mm))
+    k.tasks.setMm(process.task, mm)
+    this.put(old.mm, process)
+    process.space = { mm, recorded: new Recollection(maps), isForked: false, pending: [] }
+    process.path = event.path
+    process.threads = 1
+    this.placeAll(mm, maps)
+    this.setBounds(mm, event, maps)
+    return process
+  }
+
+  /** A child; undefined where the parent is not known. */
+  clone(event: Clone): Process | undefined {
+    const parent = this.find(event.pid) ?? this.appear(event.pid)
+    if (event.childPid === event.pid) {
+      parent.threads++
+      return undefined
+    }
+    const before = this.find(event.childPid)
+    if (before !== undefined) this.end(before) // its end was not recorded, and its number was used again
+    return event.sharesMemory ? this.share(parent, event.childPid) : this.fork(parent, event.childPid)
+  }
+
+  /** A process is gone. */
+  end(process: Process): void {
+    const { k } = this
+    this.processes.delete(process.pid)
+    this.giveOwner(process)
+    this.run(() => exit(k, process.task))
+    reap(k, process.task)
+  }
+
+  private fork(parent: Process, pid: number): Process {
+    const { k } = this
+    const task = this.run(() => fork(k, parent.task, `process ${pid}`))
+    if (task < 0) vmBugOn(`the fork of process ${parent.pid} fails with ${task}`)
+    const space: Space = {
+      mm: k.tasks.mm(task),
+      recorded: parent.space.recorded?.copy(),
+      isForked: true,
+      pending: []
+    }
+    const child: Process = { pid, task, space, path: parent.path, threads: 1 }
+    this.processes.set(pid, child)
+    return child
+  }
+
+  private share(parent: Process, pid: number): Process {
+    const { k } = this
+    const task = k.tasks.alloc(parent.task, `process ${pid}`)
+    if (task === 0) vmBugOn(`more processes at once than there is room for: ${k.config.maxMms}`)
+    k.tasks.setMm(task, parent.space.mm)
+    k.mms.addUsers(parent.space.mm, 1)
+    const child: Process = { pid, task, space: parent.space, path: parent.path, threads: 1 }
+    this.processes.set(pid, child)
+    return child
+  }
+
+  private placeAll(mm: Mm, maps: readonly MapLine[]): void {
+    const { k } = this
+    for (const line of maps) {
+      if (line.name === VSYSCALL) continue
+      const file = line.ino !== 0 ? this.files.mapped(line) : 0
+      if (placeLine(k, mm, line, file) !== 0) vmBugOn(`${line.text} cannot be placed`)
+      // the kernel wrote the program's arguments there
+      if (line.name === "[stack]") anonVmaPrepare(k, k.maple.lookup(mm, line.end - 1))
+    }
+  }
+
+  /** Where the kernel believes the parts of a new program to be. */
+  private setBounds(mm: Mm, event: Exec, maps: readonly MapLine[]): void {
+    const { k } = this
+    const stack = maps.find((line) => line.name === "[stack]")
+    const set = (field: number, value: number): void => k.mms.setStat(mm, field, value)
+    set(MMAP_BASE, mmapBaseOf(maps, stack))
+    set(START_STACK, event.startStack ?? (stack === undefined ? 0 : addrOf(stack.end) - 64))
+    const brk = event.startBrk ?? 0
+    set(START_BRK, brk)
+    set(BRK, brk)
+    const own = maps.filter((line) => line.ino !== 0 && line.name === event.path)
+    const code = own.find((line) => line.perms[2] === "x")
+    const data = own.find((line) => line.perms[1] === "w")
+    if (code !== undefined) {
+      set(START_CODE, addrOf(code.start))
+      set(END_CODE, addrOf(code.end))
+    }
+    if (data !== undefined) {
+      set(START_DATA, addrOf(data.start))
+      // where within its last page the data ends is not recorded
+      set(END_DATA, addrOf(data.end) - 2048)
+    }
+  }
+
+  /** Another process takes over as the one whose limits count, if there is one. */
+  private giveOwner({ pid, space, task }: Process): void {
+    if (this.k.mms.owner(space.mm) !== task) return
+    for (const other of this.processes.values()) {
+      if (other.pid !== pid && other.space.mm === space.mm) return this.k.mms.setOwner(space.mm, other.task)
+    }
+  }
+
+  /** One user of an address space fewer. */
+  private put(mm: Mm, process: Process): void {
+    for (const other of this.processes.values()) {
+      if (other !== process && other.space.mm === mm) this.k.mms.setOwner(mm, other.task)
+    }
+    this.run(() => mmput(this.k, mm))
+  }
+}
+
+/** First page above the mmap area: what exec maps first (the program's interpreter, else the vdso) ends there.
+ * @source arch/x86/mm/mmap.c mmap_base (v6.18)
+ */
+function mmapBaseOf(maps: readonly MapLine[], stack: MapLine | undefined): number {
+  const top = stack?.start ?? TASK_PAGES
+  let base = 0
+  for (const line of maps) if (line.end <= top && line.name !== VSYSCALL) base = Math.max(base, line.end)
+  return base === 0 ? top : base
+}
