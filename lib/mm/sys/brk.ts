@@ -10,7 +10,7 @@ import { mmapDowngrade, mmapUnlock, needMmap, READ, tryMmap, WRITE } from "../ar
 import { gatherVmas, insertVma, removeVma, unaccountGathered } from "../area/vma.ts"
 import type { Verb } from "../base/stop.ts"
 import { T_BRK } from "../base/trace.ts"
-import { pagesUp, registerOf, TASK_PAGES, TASK_SIZE, type Vpn, type Word } from "../base/units.ts"
+import { addrOf, pagesUp, registerOf, TASK_PAGES, TASK_SIZE, type Vpn, type Word } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import type { FaultStops } from "../page/fault.ts"
 import { BRK, END_DATA, LOCKED_VM, type Mm, START_BRK, START_DATA } from "../store/mms.ts"
@@ -88,7 +88,8 @@ function* grow(k: Kernel, mm: Mm, at: Vpn, pages: number): Verb<"NEED_LOCK" | "P
 function* growArea(k: Kernel, mm: Mm, at: Vpn, pages: number, lo: number): Verb<"NEED_LOCK" | "PREEMPT"> {
   const pgoff: number = at // anonymous memory counts its pages from address 0
   const prev = k.maple.below(mm, at)
-  if (prev !== 0 && k.vmas.endOf(prev) === at) {
+  // what ends where the heap begins, as a program's last segment may, is not the heap (vma_prev_limit in brk)
+  if (prev !== 0 && k.vmas.endOf(prev) === at && addrOf(at) > k.mms.stat(mm, START_BRK)) {
     const range = {
       mm,
       prev,

@@ -6,7 +6,6 @@ import {
   VM_EXEC,
   VM_LOCKED,
   VM_LOCKED_MASK,
-  VM_MAYSHARE,
   VM_NORESERVE,
   VM_SHARED,
   VM_SPECIAL,
@@ -194,9 +193,11 @@ const rangeOf = (q: Request, below: Vma, above: Vma): Range => ({
   justExpand: false
 })
 
-/** Shared memory without a name: it gets a file of its own. */
+/** Shared memory without a name: it gets a file of its own. A zero device that was opened for reading only took VM_SHARED
+ * away, and stays what it is.
+ */
 const isSharedZero = (k: Kernel, q: Request): boolean =>
-  q.file === 0 ? (q.lo & VM_SHARED) !== 0 : k.files.kind(q.file) === FILE_ZERO && (q.lo & VM_MAYSHARE) !== 0
+  (q.lo & VM_SHARED) !== 0 && (q.file === 0 || k.files.kind(q.file) === FILE_ZERO)
 
 /** A detached area for the new range, with its file and owner; or ENOMEM, or the owner's refusal. */
 function newArea(k: Kernel, q: Request, sharedZero: boolean): number {

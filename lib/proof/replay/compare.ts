@@ -1,7 +1,7 @@
 /** Compares an address space of ours with what the log says of it. Floor 9. */
 import type { Kernel } from "../../mm/kernel.ts"
 import { mapsLine, nameOf, permsText } from "../../mm/proc/maps.ts"
-import { FILE_ANON_SHARED, FILE_SHM } from "../../mm/store/files.ts"
+import { FILE_ANON_SHARED } from "../../mm/store/files.ts"
 import type { Vma } from "../../mm/store/vmas.ts"
 import type { MapLine } from "./event.ts"
 import { squeezed } from "./map-line.ts"
@@ -31,7 +31,7 @@ export class Comparer {
       const line = at < lines.length && lines[at]!.start <= end ? lines[at]! : undefined
       if (v !== 0 && k.vmas.startOf(v) > end) v = 0
       if (line === undefined && v === 0) return undefined
-      if (line === undefined || v === 0 || this.differs(v, line)) return this.difference(v, line)
+      if (line === undefined || v === 0 || !this.isSame(v, line)) return this.difference(v, line)
       at++
       v = k.maple.next(mm, v)
     }
@@ -70,20 +70,31 @@ export class Comparer {
     return learned === undefined ? text : text.replace(` ${id!} `, ` ${learned} `)
   }
 
+  /** How to forget what is learned from now on. */
+  save(): () => void {
+    const ids = [...this.ids]
+    const former = [...this.former].map(([id, names]) => [id, new Set(names)] as const)
+    return () => {
+      this.ids.clear()
+      for (const [ours, theirs] of ids) this.ids.set(ours, theirs)
+      this.former.clear()
+      for (const [id, names] of former) this.former.set(id, new Set(names))
+    }
+  }
+
   private difference(v: Vma, line: MapLine | undefined): Difference {
     const ours = v === 0 ? "no area there" : this.lineOf(v)
     return { what: "map", linux: line?.text ?? "no area there", ours }
   }
 
-  private differs(v: Vma, line: MapLine): boolean {
+  /** Is an area of ours what the line says? */
+  isSame(v: Vma, line: MapLine): boolean {
     const { k } = this
-    if (k.vmas.startOf(v) !== line.start || k.vmas.endOf(v) !== line.end) return true
-    if (permsText(k.vmas.flags(v)) !== line.perms) return true
+    if (k.vmas.startOf(v) !== line.start || k.vmas.endOf(v) !== line.end) return false
+    if (permsText(k.vmas.flags(v)) !== line.perms) return false
     const f = k.vmas.file(v)
-    if (f === 0) return line.ino !== 0 || line.offset !== 0 || line.name !== nameOf(k, v)
-    if (line.offset !== k.vmas.pgoff(v)) return true
-    if (!this.sameName(nameOf(k, v), line)) return true
-    return !this.sameFile(f, line)
+    if (f === 0) return line.ino === 0 && line.offset === 0 && line.name === nameOf(k, v)
+    return line.offset === k.vmas.pgoff(v) && this.sameName(nameOf(k, v), line) && this.sameFile(f, line)
   }
 
   private sameName(ours: string, line: MapLine): boolean {
@@ -96,8 +107,7 @@ export class Comparer {
     const theirs = `${line.dev} ${line.ino}`
     const known = this.ids.get(ours)
     if (known !== undefined) return known === theirs
-    const kind = files.kind(f)
-    if (kind !== FILE_ANON_SHARED && kind !== FILE_SHM) return ours === theirs
+    if (files.kind(f) !== FILE_ANON_SHARED && !files.names[f]!.startsWith("/SYSV")) return ours === theirs
     this.ids.set(ours, theirs)
     return true
   }

@@ -69,6 +69,11 @@ export function kindOf(ref: FileRef): number {
 /** Is the descriptor good for anything but naming a path? */
 export const isOpen = (ref: FileRef): boolean => ((ref.flags ?? 0) & O_PATH) === 0
 
+const inodeOf = ({ dev, ino, path }: FileRef): string => (ino === undefined ? path : `${dev} ${ino}`)
+
+/** Mentions of a file with one key are taken for one open file. */
+const keyOf = (ref: FileRef): string => `${inodeOf(ref)} ${ref.open ?? `${ref.path} ${(ref.flags ?? 2) & O_ACCMODE}`}`
+
 /** The open files of one log. */
 export class FileTable {
   /** Open files, each with one reference of ours, in the order of their last use. */
@@ -80,9 +85,9 @@ export class FileTable {
 
   /** The open file that `ref` names, held by this table. Its kind is known. */
   open(ref: FileRef): File {
-    const { dev = "", flags = 2, ino = 0, path, size } = ref
-    const inode = ino === 0 ? path : `${dev} ${ino}`
-    const key = `${inode} ${path} ${flags & O_ACCMODE}`
+    const { size } = ref
+    const inode = inodeOf(ref)
+    const key = keyOf(ref)
     const known = this.files.get(key)
     const file = known ?? this.add(key, inode, ref)
     if (known !== undefined) this.touch(key, known)
@@ -102,8 +107,7 @@ export class FileTable {
 
   /** The next mention of `ref` is another open file: a second open() of the path. */
   reopenNext(ref: FileRef): void {
-    const { dev = "", flags = 2, ino = 0, path } = ref
-    this.drop(`${ino === 0 ? path : `${dev} ${ino}`} ${path} ${flags & O_ACCMODE}`)
+    this.drop(keyOf(ref))
   }
 
   /** Nothing is executed from the file systems of `dev`. */
@@ -114,6 +118,18 @@ export class FileTable {
 
   isNoexec(dev: string): boolean {
     return this.noexec.has(dev)
+  }
+
+  /** How to make this table what it is now. */
+  save(): () => void {
+    const files = [...this.files]
+    const noexec = [...this.noexec]
+    return () => {
+      this.files.clear()
+      for (const [key, file] of files) this.files.set(key, file)
+      this.noexec.clear()
+      for (const dev of noexec) this.noexec.add(dev)
+    }
   }
 
   private touch(key: string, file: File): void {
@@ -128,8 +144,7 @@ export class FileTable {
     const access = (ref.flags ?? 2) & O_ACCMODE
     const mode = access === 0 ? FMODE_READ : access === 1 ? FMODE_WRITE : access === 2 ? RDWR : 0
     const sibling = kind === FILE_SHMEM || kind === FILE_REGULAR ? this.siblingOf(inode) : 0
-    const file =
-      sibling !== 0 ? reopen(k, sibling, mode) : openAnonymous(k, kind, mode, ref.path, ref.size ?? ANY_SIZE)
+    const file = sibling !== 0 ? reopen(k, sibling, mode) : openAnonymous(k, kind, mode, ref.path, ref.size ?? ANY_SIZE)
     if (file === 0) vmBugOn(`more open files at once than there is room for: ${k.config.maxFiles}`)
     k.files.names[file] = ref.path
     if (sibling === 0) {

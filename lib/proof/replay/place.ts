@@ -32,14 +32,16 @@ const kinds: Readonly<Record<string, number>> = {
 
 /** Puts the area of a line into `mm`, where nothing is.
  * @param file - what it maps; 0 none
+ * @param lo - its flags, if more is known than the line says
  * @returns OK | errno
  */
-export function placeLine(k: Kernel, mm: Mm, line: MapLine, file: File): number {
+export function placeLine(k: Kernel, mm: Mm, line: MapLine, file: File, lo = flagsOf(line), hi = 0): number {
   const placed = runNow(k, () =>
     placeArea(k, mm, {
       start: line.start,
       end: line.end,
-      lo: flagsOf(line),
+      lo,
+      hi,
       file,
       kind: kinds[line.name],
       pgoff: file === 0 ? undefined : line.offset
@@ -49,9 +51,8 @@ export function placeLine(k: Kernel, mm: Mm, line: MapLine, file: File): number 
 }
 
 /** The flags that an area with this line has in all likelihood: what the line does not show is as after a plain mmap. */
-function flagsOf({ name, perms }: MapLine): number {
-  const access =
-    (perms[0] === "r" ? VM_READ : 0) | (perms[1] === "w" ? VM_WRITE : 0) | (perms[2] === "x" ? VM_EXEC : 0)
+export function flagsOf({ name, perms }: MapLine): number {
+  const access = (perms[0] === "r" ? VM_READ : 0) | (perms[1] === "w" ? VM_WRITE : 0) | (perms[2] === "x" ? VM_EXEC : 0)
   if (name === "[vvar]" || name === "[vvar_vclock]")
     return access | VM_MAYREAD | VM_PFNMAP | VM_IO | VM_DONTEXPAND | VM_DONTDUMP
   const may = access | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC

@@ -115,6 +115,19 @@ export class World {
     reap(k, process.task)
   }
 
+  /** How to make the list of processes, and the files, what they are now. */
+  save(): () => void {
+    const processes = [...this.processes.values()].map((process) => ({ process, was: { ...process } }))
+    const spaces = processes.map(({ process: { space } }) => ({ space, pending: space.pending }))
+    const files = this.files.save()
+    return () => {
+      this.processes.clear()
+      for (const { process, was } of processes) this.processes.set(was.pid, Object.assign(process, was))
+      for (const { pending, space } of spaces) space.pending = pending
+      files()
+    }
+  }
+
   private fork(parent: Process, pid: number): Process {
     const { k } = this
     const task = this.run(() => fork(k, parent.task, `process ${pid}`))

@@ -91,4 +91,10 @@ describe("/dev/zero", () => {
     expect(p.read("a0+4")).toBe("101 SEGV_MAPERR 2 104")
     expect([p.offset("a6"), p.read("a6")], "an offset points behind the end of the new object").toEqual(["7", "SIGBUS"])
   })
+
+  it("opened for reading stays what it is where it is mapped shared: VM_SHARED is gone [L-MMAP-26]", () => {
+    const p = world()
+    p.mmap("a0", RO, SHARED, p.special(FILE_ZERO, FMODE_READ, "/dev/zero"))
+    expect([p.name("a0"), p.flags("a0")]).toEqual(["/dev/zero", "rd mr me ms"])
+  })
 })

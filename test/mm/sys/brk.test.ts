@@ -67,6 +67,16 @@ describe("brk", () => {
     expect(p.draw()).toBe("aaaa.a")
   })
 
+  it("begins with an area of its own behind equal memory that ends where the heap begins [L-BRK-04]", () => {
+    const p = Line.on({ frames: 512 })
+    p.mmap(0, 2)
+    p.k.mms.setStat(p.mm, START_BRK, (HERE + 2) * 4096)
+    p.k.mms.setStat(p.mm, BRK, (HERE + 2) * 4096)
+    expect(to(p, 3)).toBe(3)
+    expect(to(p, 4), "and goes on growing that one").toBe(4)
+    expect(p.draw()).toBe("aa|aa")
+  })
+
   it("makes a second area where the first does not fit: changed, or inherited and written [L-BRK-04]", () => {
     const p = heap()
     to(p, 2)

@@ -1,0 +1,117 @@
+/** Performs one call of a log on the simulation; answers what it answers. Floor 9. */
+import { nameOf as nameOfErrno } from "../../flags/Errno.ts"
+import { ANONYMOUS } from "../../flags/MapFlags.ts"
+import { isZero, lowBits, type Word } from "../../mm/base/units.ts"
+import { mincore } from "../../mm/sys/mincore.ts"
+import { processMadvise } from "../../mm/sys/process-madvise.ts"
+import { setrlimit } from "../../mm/sys/rlimit.ts"
+import { calls } from "../calls.ts"
+import type { Call, FileRef, Result } from "./event.ts"
+import { isOpen, kindOf, UNKNOWN_KIND } from "./files.ts"
+import { writtenBeforeMove } from "./hidden.ts"
+import type { Process, World } from "./world.ts"
+
+/** What becomes of a call: its answer; `other`, it is none of memory's; `unmodelled`, it is, but it is not built. */
+export type Answer = Result | { readonly kind: "other" } | { readonly kind: "unmodelled"; readonly what: string }
+
+/** The descriptor under which the simulation is shown the file of a call. */
+const SLOT = 3
+const CLOSED = -1
+
+const other: Answer = { kind: "other" }
+
+type Special = (world: World, process: Process, call: Call) => Answer
+
+/** Calls that need more than their registers. */
+const specials: Readonly<Record<string, Special>> = {
+  mmap: (world, process, call) => {
+    if ((lowBits(arg(call, 3)) & ANONYMOUS) !== 0) return plain(world, process, call, call.name, call.args)
+    return withFile(world, process, call, 4, call.name)
+  },
+  mremap: (world, process, call) => {
+    writtenBeforeMove(world.k, process.space.mm, arg(call, 0))
+    return plain(world, process, call, call.name, call.args)
+  },
+  mincore: (world, process, call) =>
+    valueOf(world.run(() => mincore(world.k, process.task, arg(call, 0), arg(call, 1), arg(call, 2)))),
+  process_madvise: (world, process, call) => {
+    const { iov } = call
+    if (iov === undefined || iov.length < Number(arg(call, 2))) return other
+    const { task } = process
+    return valueOf(world.run(() => processMadvise(world.k, task, task, iov, arg(call, 3), arg(call, 4))))
+  },
+  setrlimit: (world, process, call) => limit(world, process, call, arg(call, 0)),
+  prlimit64: (world, process, call) => {
+    const pid = lowBits(arg(call, 0))
+    const target = pid === 0 || pid === call.tid ? process : world.find(pid)
+    return target === undefined ? other : limit(world, target, call, arg(call, 1))
+  },
+  fcntl: (world, process, call) => (call.fd === undefined ? other : withFile(world, process, call, 0, "fcntl"))
+}
+
+/** Calls that may change an address space and are not built, with what they are called. */
+const ofMemory: ReadonlySet<string> = new Set([
+  ...Object.keys(calls),
+  "shmat",
+  "shmdt",
+  "mbind",
+  "set_mempolicy_home_node",
+  "map_shadow_stack",
+  "modify_ldt",
+  "process_mrelease",
+  "io_setup",
+  "io_destroy",
+  "uselib"
+])
+
+/** Calls of memory that leave the map alone whatever they answer. */
+const harmless: ReadonlySet<string> = new Set(["ftruncate", "fallocate", "fcntl", "pread_mem", "pwrite_mem"])
+
+/** Does a call of this name have to do with address spaces? */
+export const isOfMemory = (name: string): boolean => (ofMemory.has(name) || name in specials) && !harmless.has(name)
+
+/** Performs `call`, which `process` makes. */
+export function answer(world: World, process: Process, call: Call): Answer {
+  const special = specials[call.name]
+  if (special !== undefined) return special(world, process, call)
+  if (!isOfMemory(call.name)) return other
+  return plain(world, process, call, call.name, call.args)
+}
+
+const arg = (call: Call, at: number): Word => call.args[at] ?? 0
+
+function plain(world: World, { task }: Process, call: Call, what: string, args: readonly (Word | undefined)[]): Answer {
+  const made = calls[call.name]?.(world.k, task, (at) => args[at] ?? 0)
+  if (made === undefined) return { kind: "unmodelled", what }
+  return valueOf(typeof made === "number" ? made : world.run(() => made))
+}
+
+/** The call, with its file where the simulation finds it. */
+function withFile(world: World, process: Process, call: Call, at: number, what: string): Answer {
+  const { k } = world
+  const { fd } = call
+  const args = [...call.args]
+  args[at] = CLOSED
+  if (fd !== undefined && isOpen(fd)) {
+    if (kindOf(fd) === UNKNOWN_KIND) return { kind: "unmodelled", what: `${what} of ${deviceOf(fd)}` }
+    args[at] = SLOT
+    k.tasks.setFile(process.task, SLOT, world.files.open(fd))
+  }
+  try {
+    return plain(world, process, call, what, args)
+  } finally {
+    k.tasks.setFile(process.task, SLOT, 0)
+  }
+}
+
+const deviceOf = ({ path }: FileRef): string => path.replaceAll(/\d+/g, "N")
+
+function limit(world: World, target: Process, call: Call, resource: Word): Answer {
+  const { rlim } = call
+  const isRead = call.name === "prlimit64" && isZero(arg(call, 2))
+  if (isRead || rlim === undefined) return other
+  return valueOf(setrlimit(world.k, target.task, resource, rlim[0], rlim[1]))
+}
+
+const valueOf = (value: number): Answer =>
+  value < 0 ? { kind: "errno", errno: nameOfErrno(value) ?? String(-value) } : { kind: "value", value }

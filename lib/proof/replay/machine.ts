@@ -1,0 +1,236 @@
+/** Performs a log on the simulation, event by event, and compares. Floor 9. */
+import { adopt } from "./adopt.ts"
+import { type Answer, answer } from "./answer.ts"
+import { Comparer } from "./compare.ts"
+import { drift, signalContradicts } from "./drift.ts"
+import type { Call, Clone, Delta, Drift, End, Event, Exec, Exit, Result, Signal } from "./event.ts"
+import { guesses } from "./hidden.ts"
+import { Journal } from "./journal.ts"
+import { VSYSCALL } from "./map-line.ts"
+import type { Difference, Mark, Player, Verdict } from "./player.ts"
+import { joined, type Pages, rangesOf, rangesOfDelta } from "./ranges.ts"
+import { deltaBetween } from "./recollection.ts"
+import { type Process, type Space, World } from "./world.ts"
+
+const agreed: Verdict = { kind: "agreed" }
+const other: Verdict = { kind: "other" }
+
+/** What happened that the log does not say, as far as it had to be assumed; counts by kind. */
+export type Assumed = Map<string, number>
+
+/** The simulation, as a log drives it. */
+export class Machine implements Player {
+  readonly world = new World()
+  readonly comparer = new Comparer(this.world.k)
+  readonly assumed: Assumed = new Map()
+  private readonly journal = new Journal(this.world.k, () => this.save())
+
+  perform(event: Event): Verdict {
+    switch (event.kind) {
+      case "call":
+        return this.call(event)
+      case "exec":
+        return this.exec(event)
+      case "clone":
+        return this.clone(event)
+      case "drift":
+        return this.drift(event)
+      case "signal":
+        return this.signal(event)
+      case "exit":
+        return this.exit(event)
+      case "end":
+        return this.end(event)
+    }
+  }
+
+  mark(): Mark {
+    return this.journal.mark()
+  }
+
+  back(mark: Mark): void {
+    this.journal.back(mark)
+  }
+
+  settle(): void {
+    this.journal.settle()
+  }
+
+  private save(): () => void {
+    const world = this.world.save()
+    const comparer = this.comparer.save()
+    const assumed = [...this.assumed]
+    return () => {
+      world()
+      comparer()
+      this.assumed.clear()
+      for (const [what, count] of assumed) this.assumed.set(what, count)
+    }
+  }
+
+  private processOf(pid: number): Process {
+    return this.world.find(pid) ?? this.world.appear(pid)
+  }
+
+  private call(call: Call): Verdict {
+    const process = this.processOf(call.pid)
+    const { recorded } = process.space
+    const wrong = call.maps === undefined ? undefined : recorded?.apply(call.maps)
+    if (wrong !== undefined)
+      return this.give(process, { what: "log", linux: wrong, ours: "the log contradicts itself" })
+    const mark = this.mark()
+    const first = this.attempt(process, call)
+    if (first.kind !== "differs") {
+      if (first.kind === "unmodelled") this.takeOver(process)
+      else this.journal.add(() => this.redo(call))
+      return first
+    }
+    this.back(mark)
+    for (const guess of guesses(this.world, process.space, call, this.placesOf(call))) {
+      guess.apply()
+      if (this.attempt(process, call).kind !== "differs") {
+        this.assume(guess.what)
+        this.journal.add(() => {
+          guess.apply()
+          this.assume(guess.what)
+          this.redo(call)
+        })
+        return agreed
+      }
+      this.back(mark)
+    }
+    this.attempt(process, call)
+    this.takeOver(process)
+    return first
+  }
+
+  /** Performs the call, and compares answer and map. */
+  private attempt(process: Process, call: Call): Verdict {
+    const ours = answer(this.world, process, call)
+    if (ours.kind === "other") return other
+    if (ours.kind === "unmodelled") return { kind: "unmodelled" }
+    return verdictOf(compareAnswers(call.result, ours) ?? this.compareAt(process.space, this.placesOf(call)))
+  }
+
+  private redo(call: Call): void {
+    answer(this.world, this.processOf(call.pid), call)
+  }
+
+  private placesOf(call: Call): readonly Pages[] {
+    return joined([...rangesOf(call), ...(call.maps === undefined ? [] : rangesOfDelta(call.maps))])
+  }
+
+  private compareAt(space: Space, places: readonly Pages[]): Difference | undefined {
+    for (const [start, end] of places) {
+      const found = this.comparer.range(space, start, end)
+      if (found !== undefined) return found
+    }
+    return this.comparer.count(space)
+  }
+
+  private exec(event: Exec): Verdict {
+    this.world.exec(event, event.maps ?? [])
+    this.journal.take()
+    return other
+  }
+
+  private clone(event: Clone): Verdict {
+    const parent = this.processOf(event.pid)
+    if (event.maps !== undefined) this.changeUnseen(parent.space, event.maps)
+    const child = this.world.clone(event)
+    let verdict: Verdict = other
+    if (child !== undefined && !event.sharesMemory) {
+      if (event.maps !== undefined) child.space.recorded?.apply(event.maps)
+      const found = this.comparer.whole(child.space)
+      verdict = found === undefined ? agreed : this.give(child, found)
+    }
+    this.journal.take()
+    return verdict
+  }
+
+  private drift(event: Drift): Verdict {
+    const process = this.processOf(event.pid)
+    const found = this.changed(process, event.maps)
+    return found === undefined ? agreed : this.give(process, found)
+  }
+
+  private signal(event: Signal): Verdict {
+    const process = this.processOf(event.pid)
+    const found = event.maps === undefined ? undefined : this.changed(process, event.maps)
+    if (found !== undefined) return this.give(process, found)
+    const ours = signalContradicts(this.world, process.space, event.code, event.addr)
+    if (ours === undefined) return agreed
+    const linux = `${event.signal} ${event.code} at 0x${event.addr.toString(16)}`
+    return { kind: "differs", difference: { what: "signal", linux, ours } }
+  }
+
+  private exit(event: Exit): Verdict {
+    const process = this.processOf(event.pid)
+    const { recorded } = process.space
+    if (event.maps === undefined || recorded === undefined) return other
+    const maps = event.maps.filter((line) => line.name !== VSYSCALL)
+    const found = this.changed(process, deltaBetween(recorded.lines, maps)) ?? this.comparer.whole(process.space)
+    return found === undefined ? agreed : this.give(process, found)
+  }
+
+  private end(event: End): Verdict {
+    const process = this.world.find(event.pid)
+    if (process !== undefined) this.world.end(process)
+    this.journal.take()
+    return other
+  }
+
+  /** The log shows a change that no call made. */
+  private changed(process: Process, delta: Delta): Difference | undefined {
+    const { space } = process
+    const wrong = space.recorded?.apply(delta)
+    if (wrong !== undefined) return { what: "log", linux: wrong, ours: "the log contradicts itself" }
+    const mark = this.changeUnseen(space, delta)
+    this.journal.add(mark)
+    return this.compareAt(space, joined(rangesOfDelta(delta)))
+  }
+
+  /** What faults and the file system did. Answers how to do it again. */
+  private changeUnseen(space: Space, delta: Delta): () => void {
+    const redo = (): void => {
+      const { grown, renamed } = drift(this.world, this.comparer, space, delta)
+      if (grown > 0) this.assume("stacks grown by a fault", grown)
+      if (renamed > 0) this.assume("files renamed or deleted", renamed)
+    }
+    redo()
+    return redo
+  }
+
+  private assume(what: string, count = 1): void {
+    this.assumed.set(what, (this.assumed.get(what) ?? 0) + count)
+  }
+
+  /** Linux did something else: we go on from what it did. */
+  private give(process: Process, difference: Difference): Verdict {
+    this.takeOver(process)
+    return { kind: "differs", difference }
+  }
+
+  private takeOver(process: Process): void {
+    adopt(this.world, this.comparer, process)
+    this.journal.take()
+  }
+}
+
+const verdictOf = (found: Difference | undefined): Verdict =>
+  found === undefined ? agreed : { kind: "differs", difference: found }
+
+function compareAnswers(linux: Result, ours: Answer): Difference | undefined {
+  if (linux.kind === "unknown" || ours.kind === "other" || ours.kind === "unmodelled" || ours.kind === "unknown")
+    return undefined
+  if (linux.kind === "errno" && ours.kind === "errno" && linux.errno === ours.errno) return undefined
+  if (linux.kind === "value" && ours.kind === "value" && BigInt(linux.value) === BigInt(ours.value)) return undefined
+  return { what: "result", linux: textOfResult(linux), ours: textOfResult(ours) }
+}
+
+/** A result as strace prints it. */
+export function textOfResult(result: Result): string {
+  if (result.kind === "unknown") return "?"
+  if (result.kind === "errno") return `-1 ${result.errno}`
+  return result.value > 4095 ? `0x${result.value.toString(16)}` : String(result.value)
+}
