@@ -6,7 +6,7 @@ import { ENOMEM, OK } from "../../flags/Errno.ts"
 import { DIRTY, GUARD, PRESENT, SPECIAL, YOUNG, ZERO } from "../../flags/PteFlags.ts"
 import { leafOf, type Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
-import { F_ANON, F_DIRTY } from "../store/frames.ts"
+import { F_ANON, F_DIRTY, F_DRIVER } from "../store/frames.ts"
 import { NO_SLOT } from "../store/ptes.ts"
 import type { Vma } from "../store/vmas.ts"
 import { flushRange } from "./tlb.ts"
@@ -54,13 +54,14 @@ export function freeLazily(k: Kernel, v: Vma, start: Vpn, end: Vpn): void {
 }
 
 /** MADV_PAGEOUT on a machine without swap: pages of objects that are mapped here only leave the page tables, droppable
- * memory is dropped, other anonymous pages stay.
+ * memory is dropped, other anonymous pages and those of drivers stay.
  */
 export function pageOut(k: Kernel, v: Vma, start: Vpn, end: Vpn): void {
   const droppable = (k.vmas.flagsHi(v) & VMH_DROPPABLE) !== 0
   const go: Vpn[] = []
   forEachSlot(k, v, start, end, (_slot, bits, pfn, vpn) => {
     if ((bits & PRESENT) === 0 || (bits & (ZERO | SPECIAL)) !== 0 || k.frames.mapcount(pfn) !== 1) return
+    if (k.frames.has(pfn, F_DRIVER)) return // on no list that reclaim takes pages from
     if (!k.frames.has(pfn, F_ANON) || droppable) go.push(vpn)
   })
   for (const vpn of go) zapNow(k, v, vpn, vpn + 1, ZAP_COWS)
