@@ -3,6 +3,8 @@
  */
 import type * as MmapLock from "../lib/mm/area/mmap-lock.ts"
 import type * as Config from "../lib/mm/base/config.ts"
+import type * as FileObject from "../lib/mm/object/file.ts"
+import type * as Invalidate from "../lib/mm/object/invalidate.ts"
 import type * as Insert from "../lib/mm/page/insert.ts"
 import type * as PageTlb from "../lib/mm/page/tlb.ts"
 import type * as Zap from "../lib/mm/page/zap.ts"
@@ -24,6 +26,8 @@ export const { mprotect } = (await built("mm/sys/mprotect.js")) as typeof Mprote
 export const { mremap } = (await built("mm/sys/mremap.js")) as typeof Mremap
 export const { exit, fork, reap, spawn } = (await built("mm/sys/process.js")) as typeof Process
 export const { runNow } = (await built("mm/sys/run-now.js")) as typeof RunNow
+export const { createFile, installFd, openPath, writeObject } = (await built("mm/object/file.js")) as typeof FileObject
+export const { invalidate } = (await built("mm/object/invalidate.js")) as typeof Invalidate
 export const { vmInsertPage } = (await built("mm/page/insert.js")) as typeof Insert
 export const { zapPageRangeSingle } = (await built("mm/page/zap.js")) as typeof Zap
 export const { switchMm } = (await built("mm/page/tlb.js")) as typeof PageTlb

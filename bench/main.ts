@@ -38,6 +38,7 @@ async function measure(group: Group): Promise<Figures> {
   else if (group === "access") (await import("./groups/access.ts")).access(figures)
   else if (group === "boot") (await import("./groups/boot.ts")).boots(figures)
   else if (group === "rim") await (await import("./groups/rim.ts")).rim(figures)
+  else if (group === "objects") await (await import("./groups/objects.ts")).objects(figures)
   else await (await import("./groups/api.ts")).api(figures)
   return figures
 }

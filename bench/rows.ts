@@ -1,7 +1,7 @@
 /** What is measured, and what it should cost: the targets of the design's performance.md. */
 
 /** Programs that measure, each in a process of its own: V8 compiles for what a process has seen. */
-export const groups = ["areas", "pages", "access", "boot", "rim", "api"] as const
+export const groups = ["areas", "pages", "access", "boot", "rim", "api", "objects"] as const
 /** One of them. */
 export type Group = (typeof groups)[number]
 
@@ -69,5 +69,14 @@ export const rows: readonly Row[] = [
   { id: "api.section", group: "api", name: "Locked.mmapRead, empty body", ns: 300 },
   { id: "api.mmap", group: "api", name: "Task.mmap + Task.munmap" },
   { id: "api.load", group: "api", name: "Task.load32, TLB hit" },
+  { id: "object.file", group: "objects", name: "file: fault that maps 4 cached pages, + invalidation" },
+  {
+    id: "object.own",
+    group: "objects",
+    name: "object: translate + install of 4 pages, + invalidation",
+    ratio: 1.5,
+    rival: "object.file"
+  },
+  { id: "object.invalidate", group: "objects", name: "invalidation of a page, 100,000 mappings", ns: 5000 },
   { id: "api.cpu", group: "api", name: "Task.cpu().load32, TLB hit" }
 ]

@@ -9,17 +9,17 @@ import { ESEGV, H_ADD_MAPPING, H_COPY_MAPPING, H_FAULT, H_REMOVE_MAPPING, H_TRAN
 import { leafOf, PAGE_SIZE, PMD_PAGES } from "../mm/base/units.ts"
 import type { Kernel } from "../mm/kernel.ts"
 import { pageOf } from "../mm/object/memory.ts"
-import { mapAhead } from "../mm/page/fill.ts"
+import { mapAhead, mapRun } from "../mm/page/fill.ts"
 import { follow } from "../mm/page/walk.ts"
 import { ZAP_SKIP_COWS, zapNow } from "../mm/page/zap.ts"
 import type { Access } from "./AccessType.ts"
 import { type ErrnoName, type Fail, isFail } from "./Fail.ts"
 import type { MappingSpace } from "./mapping-space.ts"
 import { Task } from "./process.ts"
-import { type AddrRange, make as rangeFrom, ofPages } from "./Range.ts"
-import { discharged } from "./raw.ts"
+import { type AddrRange, format, make as rangeFrom, type PageRange } from "./Range.ts"
+import { discharged, pageRangeOf } from "./raw.ts"
 import { spaceOf } from "./space.ts"
-import { type BusError, checkTranslateResult, Made, Question } from "./translation.ts"
+import { type BusError, checkAnswer, checkOnly, Made, Question } from "./translation.ts"
 import { type Driver, enter, type Guard, Inside, type OpenFile, type Savable, type Span, type World } from "./world.ts"
 
 /** A range of an object that an address space maps. */
@@ -46,6 +46,10 @@ export interface Definition {
   readonly translate: (ask: never) => unknown
   readonly invalidateUnsavable?: Effect.Effect<void, Fail<ErrnoName>, unknown> | undefined
 }
+
+/** Pages whose numbers are known to be some. */
+const pagesFrom = (first: number, count: number): PageRange<"mappable"> =>
+  pageRangeOf({ start: first * PAGE_SIZE, end: (first + count) * PAGE_SIZE })
 
 const READS: Access = "r--"
 const WRITES: Access = "rw-"
@@ -89,6 +93,7 @@ export class MappableObject implements Driver, Savable {
     const vpn = k.vmas.startOf(v) + (pgoff - k.vmas.pgoff(v))
     const question = this.#question(k, v, pgoff, access)
     const answer = this.#ask(question)
+    if (answer instanceof Made) return this.#install(k, v, vpn, question, access, answer)
     if (answer === undefined) return T_SIGBUS
     if (!Effect.isEffect(answer)) return this.#install(k, v, vpn, question, access, answer)
     this.#later = true
@@ -186,7 +191,7 @@ export class MappableObject implements Driver, Savable {
     const start = Math.max(k.vmas.startOf(v), leaf)
     const end = Math.min(k.vmas.endOf(v), leaf + PMD_PAGES)
     const first = pgoff - (vpn - start)
-    return new Question(ofPages(pgoff, 1), ofPages(first, end - start), atOf(access), this.max)
+    return new Question(pagesFrom(pgoff, 1), pagesFrom(first, end - start), atOf(access), this.max)
   }
 
   /** Asks; undefined where the answer is a breach of contract. */
@@ -202,33 +207,39 @@ export class MappableObject implements Driver, Savable {
 
   /** Maps what an answer found. @returns frame | T_* */
   #install(k: Kernel, v: number, vpn: number, q: Question, access: Accessing, answer: unknown): number {
+    if (answer instanceof Made) {
+      const broken = checkOnly(q.required, q.optional, q.at, answer)
+      return broken === undefined ? this.#mapOne(k, v, vpn, q, access, answer) : this.#breach(broken)
+    }
     const error = errorOf(answer)
-    const found: readonly unknown[] =
-      error === undefined ? (Array.isArray(answer) ? answer : [answer]) : translationsOf(answer)
-    if (!found.every((one): one is Made => one instanceof Made))
-      return this.#breach("it answered something that is no translation of its question")
-    const clause = checkTranslateResult(q.required, q.optional, q.at, found, error)
+    const found: readonly unknown[] = Array.isArray(answer) ? answer : translationsOf(answer)
+    const clause = checkAnswer(q.required, q.optional, q.at, found, error)
     if (clause !== undefined) return this.#breach(clause)
-    const shared = (k.vmas.flags(v) & VM_SHARED) !== 0
-    const mayWrite = (k.vmas.flags(v) & VM_WRITE) !== 0 && shared
-    const base = vpn - q.required.start / PAGE_SIZE
     let mine: number = error === undefined ? T_SIGBUS : codeOf(error)
     for (const t of found) {
-      const file = t.file.rowOn(this.world)
-      const writable = mayWrite && (t.perms & 2) !== 0
-      for (let at = t.source.start; at < t.source.end; at += PAGE_SIZE) {
-        const p = file === 0 ? 0 : pageOf(k, file, (t.offset + at - t.source.start) / PAGE_SIZE)
-        if (p === 0) return this.#breach(`page ${at / PAGE_SIZE} is said to be in a page of a file that nobody holds`)
-        const page = base + at / PAGE_SIZE
-        if (page !== vpn) mapAhead(k, v, page, p, writable)
-        else if (!writable || access === WRITING) mine = p
-        else {
-          mapAhead(k, v, page, p, true)
-          mine = T_MAPPED
-        }
-      }
+      if (!(t instanceof Made)) return this.#breach("an answer that is no translation")
+      const r = this.#mapOne(k, v, vpn, q, access, t)
+      if (t.source.start <= q.required.start && q.required.start < t.source.end) mine = r
+      else if (r === T_SIGBUS) return r
     }
     return mine
+  }
+
+  /** Maps the pages of one translation. @returns the frame asked for | T_MAPPED it is mapped, or not among them | T_SIGBUS */
+  #mapOne(k: Kernel, v: number, vpn: number, q: Question, access: Accessing, t: Made): number {
+    const { end, start } = t.source
+    const lo = k.vmas.flags(v)
+    const file = t.file.rowOn(this.world)
+    const index = t.offset / PAGE_SIZE
+    const delta = (start - q.required.start) / PAGE_SIZE
+    const pages = (end - start) / PAGE_SIZE
+    const writable = (lo & (VM_WRITE | VM_SHARED)) === (VM_WRITE | VM_SHARED) && (t.perms & 2) !== 0
+    // the page that was asked for is mapped by the fault itself, unless a later write to it need not ask again
+    const isMine = delta <= 0 && -delta < pages
+    const but = isMine && (!writable || access === WRITING)
+    if (file === 0 || !mapRun(k, v, vpn + delta, pages, file, index, writable, but ? vpn : -1))
+      return this.#breach(`a page of ${format(t.source)} is said to be in a page of a file that nobody holds`)
+    return but ? pageOf(k, file, index - delta) : T_MAPPED
   }
 
   #translateLater(guard: Guard, v: number, vpn: number, access: Accessing): Effect.Effect<unknown, unknown> {

@@ -89,8 +89,9 @@ export class Question {
     this.at = at
     this.max = max
   }
-  readonly translation = <here extends AfterUnlock>(found: Found<Access>): Translation<here> =>
-    translationOf(new Made(found.source, found.file, found.offset, bits(found.perms ?? this.max)))
+  translation<here extends AfterUnlock>(found: Found<Access>): Translation<here> {
+    return translationOf(new Made(found.source, found.file, found.offset, bits(found.perms ?? this.max)))
+  }
 }
 
 /** What is wrong with an answer, as the clause of the contract that it breaks; undefined if nothing is. The first clause
@@ -101,7 +102,7 @@ export function checkTranslateResult(
   required: MappableRange,
   optional: MappableRange,
   at: Access,
-  translations: readonly Made[],
+  translations: readonly unknown[],
   error: unknown
 ): string | undefined {
   if (!isPages(required))
@@ -109,26 +110,57 @@ export function checkTranslateResult(
   if (!isSupersetOf(optional, required))
     throw new RangeError(`optional is ${format(optional)}, expected a superset of required ${format(required)}`)
   if (!isPages(optional)) throw new RangeError(`optional is ${format(optional)}, expected it page-aligned`)
-  const first = translations[0]
-  if (first !== undefined && !(first.source.start <= required.start && required.start < first.source.end))
-    return `the first translation is of ${format(first.source)}, which does not contain the first byte of ${format(required)}`
-  let before = first?.source.start
-  for (let i = 0; i < translations.length; i++) {
-    const t = translations[i]!
+  return checkAnswer(required, optional, at, translations, error)
+}
+
+/** The same for a question that is one. */
+export function checkAnswer(
+  required: MappableRange,
+  optional: MappableRange,
+  at: Access,
+  translations: readonly unknown[],
+  error: unknown
+): string | undefined {
+  const n = translations.length
+  let before = required.start
+  for (let i = 0; i < n; i++) {
+    const t = translations[i]
+    if (!(t instanceof Made)) return `translation ${i} is none of this question`
+    if (i === 0) {
+      if (!(t.source.start <= required.start && required.start < t.source.end))
+        return `the first translation is of ${format(t.source)}, which does not contain the first byte of ${format(required)}`
+      before = t.source.start
+    }
     const clause = checkOne(t, before, required, optional, at)
     if (clause !== undefined) return `translation ${i}: ${clause}`
     before = t.source.end
   }
-  if (error !== undefined) return undefined
-  if (first === undefined) return "no translation, and no error that says why"
-  if (before! < required.end)
-    return `the translations end at 0x${before!.toString(16)}, before the end of ${format(required)}, and no error says why`
-  return undefined
+  if (error !== undefined || before >= required.end) return undefined
+  return n === 0
+    ? "no translation, and no error that says why"
+    : `the translations end at 0x${before.toString(16)}, before the end of ${format(required)}, and no error says why`
+}
+
+/** The same for an answer of one translation, which is most of them. */
+export function checkOnly(required: MappableRange, optional: MappableRange, at: Access, t: Made): string | undefined {
+  const { source } = t
+  const isRight =
+    source.start <= required.start &&
+    source.end >= required.end &&
+    source.start >= optional.start &&
+    source.end <= optional.end &&
+    source.start % 4096 === 0 &&
+    source.end % 4096 === 0 &&
+    t.offset % 4096 === 0 &&
+    t.offset >= 0 &&
+    t.file instanceof MemoryFile &&
+    (bits(at) & ~t.perms) === 0
+  return isRight ? undefined : checkAnswer(required, optional, at, [t], undefined)
 }
 
 function checkOne(
   t: Made,
-  before: number | undefined,
+  before: number,
   required: MappableRange,
   optional: MappableRange,
   at: Access
@@ -140,7 +172,7 @@ function checkOne(
   if (!Number.isSafeInteger(offset) || offset % 4096 !== 0 || offset < 0)
     return `its file offset ${offset} is not page-aligned`
   if (before !== source.start)
-    return `its source ${format(source)} does not begin where the one before ends, at 0x${before!.toString(16)}`
+    return `its source ${format(source)} does not begin where the one before ends, at 0x${before.toString(16)}`
   if (!overlaps(source, required)) return `its source ${format(source)} has nothing of ${format(required)}`
   if (!isSupersetOf(optional, source)) return `its source ${format(source)} goes beyond ${format(optional)}`
   if ((bits(at) & ~t.perms) !== 0) return `its permissions do not include ${at}, which was asked for`

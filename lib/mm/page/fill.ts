@@ -16,7 +16,7 @@ import { T_HOOK, T_MAPPED, T_OOM, T_READ, T_SEGV } from "../area/object.ts"
 import { hasHook } from "../area/ops.ts"
 import { anonVmaPrepare } from "../area/rmap.ts"
 import { H_FAULT, H_PAGE_MKWRITE } from "../base/stop.ts"
-import { PMD_PAGES, type Pfn, type Vpn } from "../base/units.ts"
+import { PMD_PAGES, type Pfn, type PgOff, type Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { F_DIRTY, F_SWAPBACKED, F_UPTODATE } from "../store/frames.ts"
 import { RSS_FILE, RSS_SHMEM } from "../store/mms.ts"
@@ -91,6 +91,30 @@ function mapPrivateCopy(k: Kernel, v: Vma, vpn: Vpn, slot: number, p: Pfn): numb
 export function mapAhead(k: Kernel, v: Vma, vpn: Vpn, p: Pfn, writable: boolean): void {
   const slot = k.ptes.slot(k.mms.pgd(k.vmas.mmOf(v)), vpn)
   if (slot !== NO_SLOT && k.ptes.isNone(slot)) setObjectPage(k, v, slot, p, writable ? WRITE : 0)
+}
+
+/** Maps pages `[vpn, vpn + pages)` of `v`, all of one leaf table, which exists: to cached pages of `o` from `index` on. What is
+ * there already stays; so does page `but`.
+ * @returns true | false where `o` lacks a page, and those before it are mapped
+ * @locks mmap or VMA, read or stronger
+ */
+export function mapRun(
+  k: Kernel,
+  v: Vma,
+  vpn: Vpn,
+  pages: number,
+  o: number,
+  index: PgOff,
+  writable: boolean,
+  but: Vpn
+): boolean {
+  let slot = k.ptes.slot(k.mms.pgd(k.vmas.mmOf(v)), vpn)
+  for (let i = 0; i < pages; i++, slot += 2) {
+    const p = k.xarray.load(o, index + i)
+    if (p === 0) return false
+    if (vpn + i !== but && k.ptes.isNone(slot)) setObjectPage(k, v, slot, p, writable ? WRITE : 0)
+  }
+  return true
 }
 
 function setObjectPage(k: Kernel, v: Vma, slot: number, p: Pfn, bits: number): void {
