@@ -243,6 +243,7 @@ function takeOut(k: Kernel, mm: Mm, vmas: Vma[]): Gathered {
 
 /** Takes what was gathered out of the statistics. */
 export function unaccountGathered(k: Kernel, mm: Mm, g: Gathered): void {
+  k.mms.updateHiwaterVm(mm)
   for (const v of g.vmas) vmStatAccount(k, mm, k.vmas.flags(v), k.vmas.startOf(v) - k.vmas.endOf(v))
   if (g.locked !== 0) k.mms.addStat(mm, LOCKED_VM, 0 - g.locked)
   k.committed -= g.accounted

@@ -1,4 +1,4 @@
-/** Advice that works on entries: guards, lazily freed pages, reclaim. Floor 4.
+/** Advice that works on entries: guards, lazily freed pages, age, reclaim. Floor 4.
  * @source mm/madvise.c madvise_guard_install, madvise_guard_remove, madvise_free_pte_range, madvise_cold_or_pageout_pte_range (v6.18)
  */
 import { VMH_DROPPABLE } from "../../flags/bits.ts"
@@ -6,7 +6,7 @@ import { ENOMEM, OK } from "../../flags/Errno.ts"
 import { DIRTY, GUARD, PRESENT, SPECIAL, YOUNG, ZERO } from "../../flags/PteFlags.ts"
 import { leafOf, type Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
-import { F_ANON, F_DIRTY, F_DRIVER } from "../store/frames.ts"
+import { F_ACTIVE, F_ANON, F_DIRTY, F_DRIVER, F_REFERENCED, F_SWAPBACKED } from "../store/frames.ts"
 import { NO_SLOT } from "../store/ptes.ts"
 import type { Vma } from "../store/vmas.ts"
 import { flushRange } from "./tlb.ts"
@@ -46,8 +46,22 @@ export function freeLazily(k: Kernel, v: Vma, start: Vpn, end: Vpn): void {
       if (k.frames.mapcount(pfn) !== 1) return
       k.frames.clearFlag(pfn, F_DIRTY)
     }
+    k.frames.clearFlag(pfn, F_SWAPBACKED | F_REFERENCED | F_ACTIVE) // no longer backed: it may go without being kept
     if ((bits & (DIRTY | YOUNG)) === 0) return
     k.ptes.setBits(slot, bits & ~(DIRTY | YOUNG))
+    changed = true
+  })
+  if (changed) flushRange(k, k.vmas.mmOf(v), start, end)
+}
+
+/** MADV_COLD: pages that are mapped here only count as not used. */
+export function ageRange(k: Kernel, v: Vma, start: Vpn, end: Vpn): void {
+  let changed = false
+  forEachSlot(k, v, start, end, (slot, bits, pfn) => {
+    if ((bits & PRESENT) === 0 || (bits & (ZERO | SPECIAL)) !== 0 || k.frames.mapcount(pfn) !== 1) return
+    k.frames.clearFlag(pfn, F_REFERENCED | F_ACTIVE)
+    if ((bits & YOUNG) === 0) return
+    k.ptes.setBits(slot, bits & ~YOUNG)
     changed = true
   })
   if (changed) flushRange(k, k.vmas.mmOf(v), start, end)

@@ -40,11 +40,14 @@ function copyEntries(k: Kernel, parent: Vma, child: Vma): number {
   const last = leafOf(end - 1)
   const cow = isCowMapping(k.vmas.flags(parent))
   const shared = (k.vmas.flags(parent) & VM_SHARED) !== 0
-  for (let l = k.ptes.nextLeaf(from, first, last + 1); l >= 0; l = k.ptes.nextLeaf(from, l + 1, last + 1)) {
+  const head = k.ptes.nextLeaf(from, first, last + 1)
+  // the child gets every table that the parent has there, used or not; upper ones come with their leaves, as a rule
+  if ((head < 0 || first >>> 9 !== last >>> 9) && !k.ptes.copyLevels(from, to, first, last + 1)) return ENOMEM
+  for (let l = head; l >= 0; l = k.ptes.nextLeaf(from, l + 1, last + 1)) {
     const t = k.ptes.leafTable(from, l)
-    if (k.ptes.pop[t] === 0) continue
     const u = k.ptes.leafTableAlloc(to, l)
     if (u === 0) return ENOMEM
+    if (k.ptes.pop[t] === 0) continue
     copyLeaf(k, mm, t, u, l === first ? start & 511 : 0, l === last ? ((end - 1) & 511) + 1 : 512, cow, shared)
   }
   return OK

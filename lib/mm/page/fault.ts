@@ -26,7 +26,7 @@ import { hasHook, needHook } from "../area/ops.ts"
 import { expandStack } from "../area/stack.ts"
 import { lockVmaUnderRcu, vmaEndRead, vmaStartWrite } from "../area/vma-lock.ts"
 import { ESEGV, H_FAULT, H_PAGE_MKWRITE, H_TRANSLATE_WRITE, KILLABLE, NEED_PAGE, type Verb } from "../base/stop.ts"
-import { TASK_PAGES, type Vpn } from "../base/units.ts"
+import { leafOf, TASK_PAGES, type Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import type { Mm } from "../store/mms.ts"
 import { NO_SLOT } from "../store/ptes.ts"
@@ -51,11 +51,16 @@ function forbids(k: Kernel, v: Vma, access: Access): boolean {
  */
 export function handleMmFault(k: Kernel, v: Vma, vpn: Vpn, access: Access): number {
   if (forbids(k, v, access)) return FAULT_ACCERR
-  const slot = k.ptes.slotAlloc(k.mms.pgd(k.vmas.mmOf(v)), vpn)
-  if (slot === NO_SLOT) return FAULT_OOM
+  const pgd = k.mms.pgd(k.vmas.mmOf(v))
+  const write = access === WRITING
+  let slot = k.ptes.slot(pgd, vpn)
+  if (slot === NO_SLOT) {
+    if (k.vmas.ops(v) !== 0) return fillNewTable(k, v, vpn, access)
+    slot = k.ptes.slotAlloc(pgd, vpn)
+    if (slot === NO_SLOT) return FAULT_OOM
+  }
   const bits = k.ptes.bits(slot)
   if ((bits & GUARD) !== 0) return FAULT_MAPERR
-  const write = access === WRITING
   if (bits === 0) {
     if (k.vmas.ops(v) !== 0) return fillFromObject(k, v, vpn, slot, access)
     return write ? mapFreshPage(k, v, vpn, slot) : mapZeroPage(k, v, slot)
@@ -63,6 +68,20 @@ export function handleMmFault(k: Kernel, v: Vma, vpn: Vpn, access: Access): numb
   if (write && (bits & WRITE) === 0) return writeProtected(k, v, vpn, slot)
   k.ptes.setBits(slot, bits | (write ? YOUNG | DIRTY : YOUNG))
   return FAULT_OK
+}
+
+/** The first fault of a page table's pages, of an object: the table is made, and goes again where nothing came into it.
+ * The levels above it stay.
+ * @returns as `handleMmFault`
+ * @source mm/memory.c __do_fault, finish_fault (v6.18): the table is allocated beforehand, and installed with the page
+ */
+function fillNewTable(k: Kernel, v: Vma, vpn: Vpn, access: Access): number {
+  const pgd = k.mms.pgd(k.vmas.mmOf(v))
+  const slot = k.ptes.slotAlloc(pgd, vpn)
+  if (slot === NO_SLOT) return FAULT_OOM
+  const code = fillFromObject(k, v, vpn, slot, access)
+  if (code !== FAULT_OK && k.ptes.pop[slot >>> 10] === 0) k.ptes.freeLeaf(pgd, leafOf(vpn))
+  return code
 }
 
 /** A fault in one plain turn; gives up, having changed nothing that the generator would not change too, where that would wait.

@@ -137,6 +137,6 @@ function mapAround(k: Kernel, v: Vma, vpn: Vpn, pgoff: number): void {
     const p = k.xarray.load(o, pgoff + (at - vpn))
     if (p === 0 || !k.frames.has(p, F_UPTODATE)) continue
     const s = k.ptes.slot(k.mms.pgd(k.vmas.mmOf(v)), at)
-    if (k.ptes.isNone(s)) setObjectPage(k, v, s, p, 0)
+    if (k.ptes.isNone(s)) setObjectPage(k, v, s, p, YOUNG) // x86 does not map them old (arch_wants_old_prefaulted_pte)
   }
 }

@@ -9,6 +9,7 @@ import { assertMmapLocked } from "../area/mmap-lock.ts"
 import type { Verb } from "../base/stop.ts"
 import type { Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
+import { ZERO_PFN } from "../store/frames.ts"
 import type { Mm } from "../store/mms.ts"
 import { NO_SLOT } from "../store/ptes.ts"
 import { type FaultStops, resolve } from "./fault.ts"
@@ -33,6 +34,7 @@ export function* getUserPage(k: Kernel, mm: Mm, vpn: Vpn, write: boolean): Verb<
     if ((k.ptes.bits(slot) & SPECIAL) !== 0) return EFAULT
     const p = k.ptes.pfn(slot)
     k.frames.get(k.frames.folio(p))
+    if (p !== ZERO_PFN) k.frames.markAccessed(p)
     return p
   }
 }

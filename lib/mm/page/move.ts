@@ -1,8 +1,8 @@
 /** mremap's part in page tables: entries move, pages stay where they are. Floor 4.
- * @source mm/mremap.c move_page_tables, move_ptes (v6.18)
+ * @source mm/mremap.c move_page_tables, move_ptes, move_normal_pmd (v6.18)
  */
 import { ENOMEM, OK } from "../../flags/Errno.ts"
-import { leafOf, type Vpn } from "../base/units.ts"
+import { indexOf, leafOf, type Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import type { Mm } from "../store/mms.ts"
 import { NO_SLOT } from "../store/ptes.ts"
@@ -27,22 +27,34 @@ export function movePageTables(k: Kernel, mm: Mm, from: Vpn, to: Vpn, pages: num
   return r
 }
 
-/** Moves entries one by one; returns how many pages it got through. */
+/** Moves what the tables of `[from, from + pages)` hold, a whole table at once where that goes, else entry by entry. A
+ * table that is there but empty is met by one at the new place. Returns how many pages it got through.
+ */
 function moveEntries(k: Kernel, mm: Mm, from: Vpn, to: Vpn, pages: number): number {
   const pgd = k.mms.pgd(mm)
   const end = from + pages
   const last = leafOf(end - 1)
   for (let l = k.ptes.nextLeaf(pgd, leafOf(from), last + 1); l >= 0; l = k.ptes.nextLeaf(pgd, l + 1, last + 1)) {
     const t = k.ptes.leafTable(pgd, l)
-    if (k.ptes.pop[t] === 0) continue
-    for (let at = Math.max(from, l * 512), e = Math.min(end, l * 512 + 512); at < e; at++) {
-      const a = (t << 10) | ((at & 511) << 1)
-      if (k.ptes.isNone(a)) continue
-      const b = k.ptes.slotAlloc(pgd, to + (at - from))
-      if (b === NO_SLOT) return at - from
-      k.ptes.set(b, k.ptes.pfn(a), k.ptes.bits(a))
-      k.ptes.clear(a)
+    for (let at = Math.max(from, l * 512), e = Math.min(end, l * 512 + 512); at < e;) {
+      const there = to + (at - from)
+      const next = Math.min(e, at + 512 - indexOf(there)) // as far as one table reaches on both sides
+      if (next - at < 512 || !k.ptes.moveLeaf(pgd, l, leafOf(there))) {
+        const slot = k.ptes.slotAlloc(pgd, there)
+        if (slot === NO_SLOT) return at - from
+        if (k.ptes.pop[t] !== 0) moveExtent(k, (t << 10) | (indexOf(at) << 1), slot, next - at)
+      }
+      at = next
     }
   }
   return pages
+}
+
+/** Moves the used ones of `n` entries that lie in one table to others that lie in one table. */
+function moveExtent(k: Kernel, from: number, to: number, n: number): void {
+  for (let i = 0; i < 2 * n; i += 2) {
+    if (k.ptes.isNone(from + i)) continue
+    k.ptes.set(to + i, k.ptes.pfn(from + i), k.ptes.bits(from + i))
+    k.ptes.clear(from + i)
+  }
 }

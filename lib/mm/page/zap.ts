@@ -10,7 +10,7 @@ import { assertVmaStable } from "../area/vma-lock.ts"
 import { T_ZAP } from "../base/trace.ts"
 import { leafOf, type Vpn, WORD_PAGES } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
-import { F_ANON, F_DIRTY, F_REFERENCED, F_SWAPBACKED } from "../store/frames.ts"
+import { F_ANON, F_DIRTY, F_SWAPBACKED } from "../store/frames.ts"
 import { type Mm, RSS_ANON, RSS_FILE, RSS_SHMEM } from "../store/mms.ts"
 import type { Vma } from "../store/vmas.ts"
 import { invalidateEnd, invalidateStart } from "./notifier.ts"
@@ -65,7 +65,7 @@ function zapLeaf(k: Kernel, mm: Mm, t: number, a: number, b: number, which: numb
         if ((ff & F_SWAPBACKED) !== 0) shmem++
         else file++
         if ((f & DIRTY) !== 0) frames.setFlag(p, F_DIRTY)
-        if ((f & recency) !== 0) frames.setFlag(p, F_REFERENCED)
+        if ((f & recency) !== 0) frames.markAccessed(p)
       }
       used++
       ent[s] = 0
@@ -135,6 +135,17 @@ export function zapVmaPtes(k: Kernel, v: Vma, vpn: Vpn, len: number): void {
   if ((k.vmas.flags(v) & (VM_PFNMAP | VM_MIXEDMAP)) !== 0) zapPageRangeSingle(k, v, vpn, len)
 }
 
+/** Frees the tables of `[start, end)` that lie wholly inside and are empty; the levels above stay.
+ * @locks as for entries: mmap or VMA, read or stronger
+ * @source mm/memory.c zap_pte_range; mm/pt_reclaim.c (v6.18)
+ */
+export function reclaimTables(k: Kernel, mm: Mm, start: Vpn, end: Vpn): void {
+  const pgd = k.mms.pgd(mm)
+  const hi = leafOf(end)
+  for (let l = k.ptes.nextLeaf(pgd, leafOf(start + 511), hi); l >= 0; l = k.ptes.nextLeaf(pgd, l + 1, hi))
+    if (k.ptes.pop[k.ptes.leafTable(pgd, l)] === 0) k.ptes.freeLeaf(pgd, l)
+}
+
 /** Frees the page tables that no area can use: those inside `[start, end)` and, at its edges, those that reach no further
  * than `floor` (end of the area below) and `ceiling` (start of the one above).
  * @locks mmap write, or the areas are detached
@@ -145,5 +156,5 @@ export function freePgtables(k: Kernel, mm: Mm, start: Vpn, end: Vpn, floor: Vpn
   let hi = leafOf(end - 1) + 1
   if (floor > 0 && leafOf(floor - 1) >= lo) lo++
   if (ceiling !== Infinity && leafOf(ceiling) < hi) hi--
-  if (lo < hi) k.ptes.freeRange(pgd, lo, hi)
+  if (lo < hi) k.ptes.freeRange(pgd, lo, hi, floor, ceiling)
 }

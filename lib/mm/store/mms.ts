@@ -173,6 +173,17 @@ export class Mms {
   stat(m: Mm, f: number): number {
     return this.d[(m << 4) + f]!
   }
+  /** High mark of the pages of address space. */
+  hiwaterVm(m: Mm): number {
+    const r = m << 4
+    const total = this.d[r + TOTAL_VM]!
+    const mark = this.d[r + HIWATER_VM]!
+    return mark > total ? mark : total
+  }
+  /** To be called before the address space shrinks. */
+  updateHiwaterVm(m: Mm): void {
+    this.d[(m << 4) + HIWATER_VM] = this.hiwaterVm(m)
+  }
   setStat(m: Mm, f: number, x: number): void {
     this.d[(m << 4) + f] = x
   }

@@ -12,6 +12,10 @@ import { PRESENT } from "../../flags/PteFlags.ts"
 import type { FailNth } from "../base/debug.ts"
 import type { Pfn, Vpn } from "../base/units.ts"
 
+/** Pages below one entry of the two upper levels. */
+const PUD_PAGES = 512 * 512
+const PGD_PAGES = 512 * PUD_PAGES
+
 /** No slot: a level is missing, or the pool is empty. */
 export const NO_SLOT = -1
 
@@ -56,7 +60,7 @@ export class Ptes {
     const t = this.leafTable(pgd, leaf)
     return t === 0 ? NO_SLOT : (t << 10) | ((vpn & 511) << 1)
   }
-  /** Slot of a page, making missing levels; NO_SLOT when the pool is empty, and no level is left without a leaf. */
+  /** Slot of a page, making missing levels; NO_SLOT when the pool is empty, and no level is made then. */
   slotAlloc(pgd: number, vpn: Vpn): number {
     const t = this.leafTableAlloc(pgd, (vpn * (1 / 512)) | 0)
     return t === 0 ? NO_SLOT : (t << 10) | ((vpn & 511) << 1)
@@ -77,19 +81,14 @@ export class Ptes {
     const e = (d << 10) | ((leaf & 511) << 1)
     const t = d === 0 ? 0 : this.ent[e]! || this.addTable(d, e)
     if (t === 0) {
-      // levels above no leaf would never be found again
+      // nothing was mapped: the levels that were made for it go again
       if (d !== 0) this.dropEmpty(b, c)
       this.dropEmpty(pgd, a)
     }
     return t
   }
   private dropEmpty(parent: number, at: number): void {
-    const t = this.ent[at]!
-    if (this.pop[t] !== 0) return
-    this.freeTable(t)
-    this.ent[at] = 0
-    this.ent[at + 1] = 0
-    this.pop[parent]!--
+    if (this.pop[this.ent[at]!] === 0) this.unhook(parent, at)
   }
   private addTable(parent: number, at: number): number {
     const t = this.newTable()
@@ -158,31 +157,81 @@ export class Ptes {
     }
     return below(pgd, 4)
   }
-  /** Frees the tables that lie wholly inside leaves `[leaf, end)`; every entry in them is none by then. Returns how many. */
-  freeRange(pgd: number, leaf: number, end: number): number {
-    let freed = 0
-    for (let l = this.nextLeaf(pgd, leaf, end); l >= 0; l = this.nextLeaf(pgd, l + 1, end)) {
-      const a = (pgd << 10) | ((l >>> 18) << 1)
-      const b = this.ent[a]!
-      const c = (b << 10) | (((l >>> 9) & 511) << 1)
-      const d = this.ent[c]!
-      const e = (d << 10) | ((l & 511) << 1)
-      this.freeTable(this.ent[e]!)
-      this.ent[e] = 0
-      this.ent[e + 1] = 0
-      freed++
-      if (--this.pop[d]! !== 0) continue
-      this.freeTable(d)
-      this.ent[c] = 0
-      this.ent[c + 1] = 0
-      freed++
-      if (--this.pop[b]! !== 0) continue
-      this.freeTable(b)
-      this.ent[a] = 0
-      this.ent[a + 1] = 0
-      this.pop[pgd]!--
-      freed++
+  /** Makes below top table `to` the levels above leaf tables that top table `from` has for leaves `[leaf, end)`.
+   * @returns false when the pool is empty; what was made stays
+   */
+  copyLevels(from: number, to: number, leaf: number, end: number): boolean {
+    for (let u = leaf >>> 9; u <= (end - 1) >>> 9; u++) {
+      const a = (u >>> 9) << 1
+      const b = this.ent[(from << 10) | a]!
+      if (b === 0) {
+        u |= 511
+        continue
+      }
+      const i = (u & 511) << 1
+      const x = this.ent[(to << 10) | a]! || this.addTable(to, (to << 10) | a)
+      if (x === 0) return false
+      if (this.ent[(b << 10) | i] === 0 || this.ent[(x << 10) | i] !== 0) continue
+      if (this.addTable(x, (x << 10) | i) === 0) return false
     }
-    return freed
+    return true
+  }
+  /** Hangs the leaf table `from` at leaf number `to`, where there is none.
+   * @returns false, and nothing has changed, if there is one, or the pool is too empty for the levels above it
+   */
+  moveLeaf(pgd: number, from: number, to: number): boolean {
+    if (this.leafTable(pgd, to) !== 0) return false
+    const spare = this.leafTableAlloc(pgd, to) // makes the levels; the table itself is not wanted
+    if (spare === 0) return false
+    const a = this.inner(pgd, from)
+    const b = this.inner(pgd, to)
+    const at = (a << 10) | ((from & 511) << 1)
+    this.ent[(b << 10) | ((to & 511) << 1)] = this.ent[at]!
+    this.freeTable(spare)
+    this.ent[at] = 0
+    this.ent[at + 1] = 0
+    this.pop[a]!--
+    return true
+  }
+  /** The table that a leaf table hangs in. */
+  private inner(pgd: number, leaf: number): number {
+    return this.ent[(this.ent[(pgd << 10) | ((leaf >>> 18) << 1)]! << 10) | (((leaf >>> 9) & 511) << 1)]!
+  }
+  /** Frees the leaf table of pages `[leaf * 512, leaf * 512 + 512)`, whose entries are none; the levels above stay. */
+  freeLeaf(pgd: number, leaf: number): void {
+    const d = this.inner(pgd, leaf)
+    this.unhook(d, (d << 10) | ((leaf & 511) << 1))
+  }
+  /** Frees table `ent[at]`, an entry of table `parent`. */
+  private unhook(parent: number, at: number): void {
+    this.freeTable(this.ent[at]!)
+    this.ent[at] = 0
+    this.ent[at + 1] = 0
+    this.pop[parent]!--
+  }
+  /** Frees the leaf tables `[leaf, end)`, whose entries are none by then, and of the levels above them what lies wholly
+   * between page `floor` and page `ceiling`: nothing else is mapped there.
+   * @source mm/memory.c free_pgd_range, free_pud_range, free_pmd_range (v6.18)
+   */
+  freeRange(pgd: number, leaf: number, end: number, floor: Vpn = leaf * 512, ceiling: Vpn = end * 512): void {
+    const isFree = (unit: number, pages: number): boolean => unit * pages >= floor && (unit + 1) * pages <= ceiling
+    for (let g = leaf >>> 18; g <= (end - 1) >>> 18; g++) {
+      const a = (pgd << 10) | (g << 1)
+      const b = this.ent[a]!
+      if (b === 0) continue
+      const from = Math.max(leaf, g << 18)
+      const to = Math.min(end, (g + 1) << 18)
+      for (let u = from >>> 9; u <= (to - 1) >>> 9; u++) {
+        const c = (b << 10) | ((u & 511) << 1)
+        const d = this.ent[c]!
+        if (d === 0) continue
+        for (let l = Math.max(from, u << 9), e = Math.min(to, (u + 1) << 9); l < e; l++) {
+          const at = (d << 10) | ((l & 511) << 1)
+          if (this.ent[at] !== 0) this.unhook(d, at)
+        }
+        if (isFree(u, PUD_PAGES)) this.unhook(b, c)
+      }
+      if (isFree(g, PGD_PAGES)) this.unhook(pgd, a)
+    }
   }
 }

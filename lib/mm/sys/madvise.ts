@@ -37,9 +37,9 @@ import { lowBits, offsetInPage, pageOf, pagesUp, PMD_PAGES, type Vpn, type Word,
 import type { Kernel } from "../kernel.ts"
 import { F_SEAL_FUTURE_WRITE, F_SEAL_WRITE } from "../object/shmem.ts"
 import { punchHole } from "../object/truncate.ts"
-import { freeLazily, installGuards, pageOut, removeGuards } from "../page/advise.ts"
+import { ageRange, freeLazily, installGuards, pageOut, removeGuards } from "../page/advise.ts"
 import { type FaultStops, resolve } from "../page/fault.ts"
-import { ZAP_COWS, zapNow } from "../page/zap.ts"
+import { reclaimTables, ZAP_COWS, zapNow } from "../page/zap.ts"
 import { FMODE_WRITE } from "../store/files.ts"
 import type { Mm } from "../store/mms.ts"
 import type { Vma } from "../store/vmas.ts"
@@ -167,6 +167,7 @@ function* adviseArea(k: Kernel, v: Vma, start: Vpn, end: Vpn, advice: number): V
     case MADV.DONTNEED_LOCKED:
       if ((lo & (advice === MADV.DONTNEED ? VM_PFNMAP | VM_LOCKED : VM_PFNMAP)) !== 0) return EINVAL
       zapNow(k, v, start, end, ZAP_COWS)
+      reclaimTables(k, k.vmas.mmOf(v), start, end)
       return OK
     case MADV.FREE:
       if ((lo & (VM_PFNMAP | VM_LOCKED)) !== 0 || !anonymous) return EINVAL
@@ -176,6 +177,7 @@ function* adviseArea(k: Kernel, v: Vma, start: Vpn, end: Vpn, advice: number): V
     case MADV.PAGEOUT:
       if ((lo & (VM_LOCKED | VM_PFNMAP | VM_HUGETLB)) !== 0) return EINVAL
       if (advice === MADV.PAGEOUT) pageOut(k, v, start, end)
+      else ageRange(k, v, start, end)
       return OK
     case MADV.REMOVE:
       return remove(k, v, start, end)
@@ -286,6 +288,7 @@ function* populate(k: Kernel, mm: Mm, start: Vpn, end: Vpn, write: boolean): Ver
       if (isThere(k, mm, at, write)) continue
       const code = yield* resolve(k, v, at, access)
       if (code !== FAULT_OK) return code === FAULT_OOM ? ENOMEM : EFAULT
+      isThere(k, mm, at, write) // found now, and used
     }
   }
   return OK

@@ -43,7 +43,7 @@ import type { Kernel } from "../kernel.ts"
 import type { FaultStops } from "../page/fault.ts"
 import { movePageTables } from "../page/move.ts"
 import { FILE_ZERO } from "../store/files.ts"
-import { LOCKED_VM, type Mm } from "../store/mms.ts"
+import { HIWATER_VM, LOCKED_VM, type Mm } from "../store/mms.ts"
 import type { Vma } from "../store/vmas.ts"
 import { unmapRange } from "./munmap.ts"
 import { mmPopulate } from "./populate.ts"
@@ -328,15 +328,15 @@ function* moveArea(k: Kernel, q: Remap, to: Vpn): Verb<AreaStops> {
     r = yield needHook(k, copy, H_MREMAP, to, 0)
     if (r < 0) movePageTables(k, mm, to, at, oldLen)
   }
+  const peak = k.mms.stat(mm, HIWATER_VM) // old and new count together for a moment: that is no peak
   account(k, mm, lo, newLen)
   if (r < 0) {
     yield* unmapUncharged(k, mm, copy, to, newLen)
     if (charged > 0) k.committed -= charged
-    return r
-  }
-  if (keep) emptySource(k, v, copy, at, oldLen)
+  } else if (keep) emptySource(k, v, copy, at, oldLen)
   else if (oldLen > 0) yield* unmapUncharged(k, mm, v, at, oldLen)
-  return to
+  k.mms.setStat(mm, HIWATER_VM, peak)
+  return r < 0 ? r : to
 }
 
 /** copy_vma: an area like `v` at `to`, merged into its neighbours there if it fits. Its pages come later.

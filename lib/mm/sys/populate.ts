@@ -4,7 +4,7 @@
 import { VM_ACCESS, VM_IO, VM_LOCKONFAULT, VM_PFNMAP, VM_SHARED, VM_WRITE } from "../../flags/bits.ts"
 import { EFAULT, ENOMEM, OK } from "../../flags/Errno.ts"
 import { FAULT_OK, FAULT_OOM, READ as READING, WRITE as WRITING } from "../../flags/FaultFlags.ts"
-import { DIRTY, PRESENT, SPECIAL, WRITE } from "../../flags/PteFlags.ts"
+import { DIRTY, PRESENT, SPECIAL, WRITE, ZERO } from "../../flags/PteFlags.ts"
 import { mmapUnlock, needMmap, READ, tryMmap } from "../area/mmap-lock.ts"
 import type { Verb } from "../base/stop.ts"
 import type { Vpn } from "../base/units.ts"
@@ -53,17 +53,22 @@ export function* populateVma(k: Kernel, v: number, from: Vpn, to: Vpn): Verb<"NE
     if (isThere(k, mm, p, write)) continue
     const code = yield* resolve(k, v, p, write ? WRITING : READING)
     if (code !== FAULT_OK) return code === FAULT_OOM ? ENOMEM : EFAULT
+    isThere(k, mm, p, write) // found now, and used
   }
   return OK
 }
 
-/** Is page `vpn` there for a read or a write? One that is to be written is dirty from now on, though its entry is not.
+/** Is page `vpn` there for a read or a write? Then it counts as used, and one that is to be written as dirty, though its
+ * entry says neither.
  * @locks mmap read or write
  * @source mm/gup.c follow_page_pte, FOLL_TOUCH (v6.18)
  */
 export function isThere(k: Kernel, mm: Mm, vpn: Vpn, write: boolean): boolean {
   const bits = bitsAt(k, mm, vpn)
   if ((bits & PRESENT) === 0 || (write && (bits & WRITE) === 0)) return false
-  if (write && (bits & (DIRTY | SPECIAL)) === 0) k.frames.setFlag(follow(k, mm, vpn), F_DIRTY)
+  if ((bits & (SPECIAL | ZERO)) !== 0) return true
+  const p = follow(k, mm, vpn)
+  if (write && (bits & DIRTY) === 0) k.frames.setFlag(p, F_DIRTY)
+  k.frames.markAccessed(p)
   return true
 }
