@@ -3,16 +3,21 @@ import { Console, Effect, Layer, type Scope } from "effect"
 import { findings as findingsOf } from "../mm/area/check.ts"
 import { byName } from "../flags/Errno.ts"
 import { defaults, type KernelConfig } from "../mm/base/config.ts"
+import type { Verb } from "../mm/base/stop.ts"
+import type { Kernel as CoreKernel } from "../mm/kernel.ts"
 import { createFile as create, unlinkPath, writeObject } from "../mm/object/file.ts"
-import { mapsText } from "../mm/proc/maps.ts"
+import { maps as procMaps } from "../mm/proc/maps.ts"
 import { FILE_REGULAR } from "../mm/store/files.ts"
 import { F_DRIVER } from "../mm/store/frames.ts"
 import { boot } from "../mm/sys/boot.ts"
 import type { Fail } from "./Fail.ts"
-import type { Markers } from "./Lockdep.ts"
+import { MmObject } from "./handles.ts"
+import type { Markers, Takes } from "./Lockdep.ts"
 import { Kernel, onWorld } from "./machine.ts"
 import { discharged, machineOf } from "./raw.ts"
+import { door } from "./rim.ts"
 import { settler } from "./settle.ts"
+import { withUsers } from "./user.ts"
 import { type HookCall, World } from "./world.ts"
 
 export { Kernel } from "./machine.ts"
@@ -175,11 +180,26 @@ export const createFile = (
     })
   )
 
-/** /proc/PID/maps of process `pid`; empty if there is none. */
-export const maps = (pid: number): Effect.Effect<string, never, Kernel> =>
-  onWorld(({ k }) =>
-    Effect.sync(() => {
-      const mm = Number.isInteger(pid) && pid > 0 && pid < k.tasks.limit() ? k.tasks.mm(pid) : 0
-      return mm === 0 ? "" : mapsText(k, mm)
+/** /proc/PID/maps of process `pid`; empty if there is none.
+ * @locks takes each VMA's own lock in turn; mmap_lock, read, for one that is being written
+ */
+export const maps = (pid: number): Effect.Effect<string, never, Kernel | Takes<"mmap_lock">> => read(pid, procMaps)
+
+/** What `file` says of process `pid`, whose address space stays meanwhile; empty if there is none. */
+const read = (
+  pid: number,
+  file: (k: CoreKernel, mm: number) => Verb<"NEED_LOCK" | "PREEMPT", string>
+): Effect.Effect<string, never, Kernel> =>
+  onWorld((w) =>
+    Effect.suspend(() => {
+      const { tasks } = w.k
+      const mm = Number.isInteger(pid) && pid > 0 && pid < tasks.limit() ? tasks.mm(pid) : 0
+      if (mm === 0) return Effect.succeed("")
+      return withUsers(
+        new MmObject(w, mm),
+        false,
+        () => door(w, 0, () => file(w.k, mm), Effect.succeed),
+        () => Effect.succeed("")
+      )
     })
   )

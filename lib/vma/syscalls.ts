@@ -7,7 +7,7 @@ import { closeFile, fget, fput } from "../mm/area/object.ts"
 import { pageOf as vpnOf, registerOf } from "../mm/base/units.ts"
 import { installFd, openPath } from "../mm/object/file.ts"
 import { dumpWalk } from "../mm/page/walk.ts"
-import { mapsText } from "../mm/proc/maps.ts"
+import { maps as procMaps } from "../mm/proc/maps.ts"
 import { FMODE_READ, FMODE_WRITE } from "../mm/store/files.ts"
 import { RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK, RLIMIT_STACK } from "../mm/store/tasks.ts"
 import { brk as sysBrk } from "../mm/sys/brk.ts"
@@ -289,8 +289,8 @@ export const setrlimit = (resource: keyof typeof resources, limit: number): Effe
   onProcess((p) => Effect.sync(() => p.world.k.tasks.setRlimit(p.pid, resources[resource], limit, limit)))
 
 /** /proc/self/maps. */
-export const maps: Effect.Effect<string, never, Task> = onProcess((p) =>
-  Effect.sync(() => mapsText(p.world.k, p.world.k.tasks.mm(p.pid)))
+export const maps: Call<string, never> = onProcess((p) =>
+  door(p.world, p.pid, () => procMaps(p.world.k, p.world.k.tasks.mm(p.pid)), Effect.succeed)
 )
 
 /** The page-table walk to an address, a line a level: index, and the table or the frame. */

@@ -34,6 +34,8 @@ export interface KernelConfig {
   readonly shmmni: number
   /** First page above the top-down mmap area; the place where it starts. */
   readonly mmapBase: number
+  /** Boot parameter vsyscall: is there an area of the old system-call page above user space? Only /proc shows it. */
+  readonly vsyscall: "none" | "xonly"
 }
 
 /** The recorded machine's knobs, with little RAM. */
@@ -54,7 +56,8 @@ export const defaults: KernelConfig = {
   shmmax: 2 ** 64 - 2 ** 24,
   shmall: 2 ** 64 - 2 ** 24,
   shmmni: 4096,
-  mmapBase: 0x7ffff7fff
+  mmapBase: 0x7ffff7fff,
+  vsyscall: "none"
 }
 
 /** A world for one test or one explored schedule: boots in microseconds. */

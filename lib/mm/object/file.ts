@@ -61,13 +61,17 @@ export function createDevice(k: Kernel, path: string, ops: number): number {
   return OK
 }
 
-/** Removes a path; open files and mappings live on.
+/** Removes a path; open files and mappings live on, and their name says what has become of it.
  * @returns OK | ENOENT
+ * @source fs/d_path.c d_path (v6.18)
  */
 export function unlinkPath(k: Kernel, path: string): number {
   const e = k.paths.get(path)
   if (e === undefined) return ENOENT
   k.paths.delete(path)
+  for (let f = 1; f < k.files.fileLimit(); f++)
+    if (k.files.fileRefs(f) > 0 && k.files.names[f] === path && k.files.obj(f) === e.obj)
+      k.files.names[f] = `${path} (deleted)`
   putObject(k, e.obj)
   return OK
 }
@@ -175,8 +179,13 @@ export function readObject(k: Kernel, o: Obj, offset: number, into: Uint8Array):
 
 function pageForIo(k: Kernel, o: Obj, i: number): number {
   const p = k.xarray.load(o, i)
-  if (p !== 0 && (k.files.isShmem(o) || k.frames.has(p, F_UPTODATE))) return p
-  if (k.files.isShmem(o) || i * 4096 >= k.files.size[o]!) return shmemAddPage(k, o, i) // there is nothing to read
+  if (k.files.isShmem(o)) {
+    const q = p !== 0 ? p : shmemAddPage(k, o, i)
+    if (q > 0) k.frames.markAccessed(q)
+    return q
+  }
+  if (p !== 0 && k.frames.has(p, F_UPTODATE)) return p
+  if (i * 4096 >= k.files.size[o]!) return shmemAddPage(k, o, i) // there is nothing to read
   const r = readNow(k, o, i)
   const q = r < 0 ? 0 : k.xarray.load(o, i)
   return q !== 0 ? q : r < 0 ? r : ENOMEM

@@ -1,14 +1,16 @@
-/** What /proc/PID/smaps says of an area: its flag letters, its pages by kind. Floor 6.
- * @source fs/proc/task_mmu.c show_smap_vma_flags, smaps_account (v6.18)
+/** /proc/PID/smaps and smaps_rollup, byte for byte. Floor 6.
+ * @source fs/proc/task_mmu.c show_smap, show_smaps_rollup, show_smap_vma_flags (v6.18)
  */
-import { VM_LOCKED } from "../../flags/bits.ts"
-import { DIRTY, GUARD, PRESENT, SPECIAL, ZERO } from "../../flags/PteFlags.ts"
-import { leafOf } from "../base/units.ts"
+import { mmapUnlock, needMmap, READ, tryMmap } from "../area/mmap-lock.ts"
+import type { Verb } from "../base/stop.ts"
+import type { Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
-import { F_ANON, F_DIRTY } from "../store/frames.ts"
+import type { Mm } from "../store/mms.ts"
 import type { Vma } from "../store/vmas.ts"
+import { columns, gateLine, mapsLine, named } from "./maps.ts"
+import { gatherStats, kibOf, kibOfPss, MemSizeStats } from "./mem-size-stats.ts"
 
-/** Letters by bit, in the order in which they are printed. */
+/** Letters by bit of the low half, in the order in which they are printed. */
 const LOW: readonly (readonly [number, string])[] = [
   [0, "rd"],
   [1, "wr"],
@@ -34,6 +36,7 @@ const LOW: readonly (readonly [number, string])[] = [
   [21, "nr"],
   [22, "ht"],
   [23, "sf"],
+  [24, "ar"],
   [25, "wf"],
   [26, "dd"],
   [27, "sd"],
@@ -42,7 +45,10 @@ const LOW: readonly (readonly [number, string])[] = [
   [30, "nh"],
   [31, "mg"]
 ]
+/** The same of the high half. Bits 32..36 are the protection key, which has a line of its own where there are keys. */
 const HIGH: readonly (readonly [number, string])[] = [
+  [37 - 32, "ss"],
+  [39 - 32, "??"], // VM_ALLOW_ANY_UNCACHED has no letters
   [40 - 32, "dp"],
   [41 - 32, "ui"],
   [42 - 32, "sl"]
@@ -56,80 +62,108 @@ export function flagLetters(lo: number, hi: number): string {
   return out.slice(1)
 }
 
-/** Sizes in KiB. */
-export interface Smap {
-  rss: number
-  pss: number
-  sharedClean: number
-  sharedDirty: number
-  privateClean: number
-  privateDirty: number
-  anonymous: number
-  locked: number
-}
+/** A number as it stands behind its label: eight columns. */
+const column8 = (n: number): string => String(n).padStart(8)
+const line = (label: string, kib: number): string => `${label.padEnd(16)}${column8(kib)} kB\n`
 
-/** Calls `f` for each used entry of `v`: page number, frame, entry bits. */
-export function forEachPage(k: Kernel, v: Vma, f: (vpn: number, pfn: number, bits: number) => void): void {
-  const pgd = k.mms.pgd(k.vmas.mmOf(v))
-  const start = k.vmas.startOf(v)
-  const end = k.vmas.endOf(v)
-  const last = leafOf(end - 1)
-  for (let l = k.ptes.nextLeaf(pgd, leafOf(start), last + 1); l >= 0; l = k.ptes.nextLeaf(pgd, l + 1, last + 1)) {
-    const t = k.ptes.leafTable(pgd, l)
-    if (k.ptes.pop[t] === 0) continue
-    for (let vpn = Math.max(start, l * 512), e = Math.min(end, l * 512 + 512); vpn < e; vpn++) {
-      const s = (t << 10) | ((vpn & 511) << 1)
-      if (!k.ptes.isNone(s)) f(vpn, k.ptes.pfn(s), k.ptes.bits(s))
-    }
+/** What this machine never has: no samepage merging; no huge pages, no swap. Between them stands `LazyFree`. */
+const KSM = line("KSM:", 0)
+const NEVER = [
+  "AnonHugePages",
+  "ShmemPmdMapped",
+  "FilePmdMapped",
+  "Shared_Hugetlb",
+  "Private_Hugetlb",
+  "Swap",
+  "SwapPss"
+]
+  .map((label) => line(`${label}:`, 0))
+  .join("")
+
+/** What smaps and smaps_rollup have in common; `kinds` stands in the latter only. */
+const statsText = (mss: MemSizeStats, kinds: string): string =>
+  `Rss:            ${column8(kibOf(mss.resident))} kB\n` +
+  `Pss:            ${column8(kibOfPss(mss.pss))} kB\n` +
+  `Pss_Dirty:      ${column8(kibOfPss(mss.pssDirty))} kB\n${kinds}` +
+  `Shared_Clean:   ${column8(kibOf(mss.sharedClean))} kB\n` +
+  `Shared_Dirty:   ${column8(kibOf(mss.sharedDirty))} kB\n` +
+  `Private_Clean:  ${column8(kibOf(mss.privateClean))} kB\n` +
+  `Private_Dirty:  ${column8(kibOf(mss.privateDirty))} kB\n` +
+  `Referenced:     ${column8(kibOf(mss.referenced))} kB\n` +
+  `Anonymous:      ${column8(kibOf(mss.anonymous))} kB\n${KSM}` +
+  `LazyFree:       ${column8(kibOf(mss.lazyfree))} kB\n${NEVER}` +
+  `Locked:         ${column8(kibOfPss(mss.pssLocked))} kB\n`
+
+const NOTHING = statsText(new MemSizeStats(), "")
+
+/** One area: its line of maps, sizes, pages, flags. This machine makes no huge pages, so no area is eligible for them. */
+const entryText = (head: string, pages: number, stats: string, letters: string): string =>
+  `${head}\nSize:           ${column8(pages * 4)} kB\n` +
+  "KernelPageSize:        4 kB\nMMUPageSize:           4 kB\n" +
+  `${stats}THPeligible:           0\nVmFlags: ${letters} \n`
+
+/** Lettering of flag words, each spelled once. */
+class Letters {
+  private readonly known = new Map<number, string>()
+
+  of(lo: number, hi: number): string {
+    const key = hi * 2 ** 32 + (lo >>> 0)
+    const known = this.known.get(key)
+    if (known !== undefined) return known
+    const letters = flagLetters(lo, hi)
+    this.known.set(key, letters)
+    return letters
   }
 }
 
-/** Adds up the resident pages of `v`. The zero page and raw frame numbers are not resident. */
-export function smapOf(k: Kernel, v: Vma): Smap {
-  const s: Smap = {
-    rss: 0,
-    pss: 0,
-    sharedClean: 0,
-    sharedDirty: 0,
-    privateClean: 0,
-    privateDirty: 0,
-    anonymous: 0,
-    locked: 0
-  }
-  let pss = 0 // 2^-12 bytes
-  forEachPage(k, v, (_vpn, pfn, bits) => {
-    if ((bits & PRESENT) === 0 || (bits & (ZERO | SPECIAL)) !== 0) return
-    const maps = k.frames.mapcount(pfn)
-    const dirty = (bits & DIRTY) !== 0 || k.frames.has(pfn, F_DIRTY)
-    s.rss += 4
-    if (k.frames.has(pfn, F_ANON)) s.anonymous += 4
-    pss += maps > 1 ? Math.floor(2 ** 24 / maps) : 2 ** 24
-    if (maps > 1) {
-      if (dirty) s.sharedDirty += 4
-      else s.sharedClean += 4
-    } else if (dirty) s.privateDirty += 4
-    else s.privateClean += 4
-  })
-  s.pss = Math.floor(pss / 2 ** 22)
-  if ((k.vmas.flags(v) & VM_LOCKED) !== 0) s.locked = s.pss
-  return s
-}
-
-/** One letter a page, as the recordings write them: `.` none, `A` anonymous mapped once, `a` more often, `F`/`f` a file's
- * or shared memory's, `z` the zero page,
- * `g` a guard.
+/** The whole of /proc/PID/smaps: an entry an area.
+ * @locks takes mmap read for all of it
  */
-export function pageLetters(k: Kernel, v: Vma): string {
-  const start = k.vmas.startOf(v)
-  let out = ""
-  forEachPage(k, v, (vpn, pfn, bits) => {
-    const at = vpn - start
-    if (out.length < at) out += ".".repeat(at - out.length)
-    if ((bits & ZERO) !== 0) out += "z"
-    else if ((bits & GUARD) !== 0) out += "g"
-    else if ((bits & SPECIAL) !== 0) out += "p"
-    else if (k.frames.has(pfn, F_ANON)) out += k.frames.mapcount(pfn) === 1 ? "A" : "a"
-    else out += k.frames.mapcount(pfn) === 1 ? "F" : "f"
-  })
-  return out + ".".repeat(k.vmas.pages(v) - out.length)
+export function* smaps(k: Kernel, mm: Mm): Verb<"NEED_LOCK" | "PREEMPT", string> {
+  if (!tryMmap(k, mm, READ)) yield needMmap(k, mm, READ)
+  const letters = new Letters()
+  const entries: string[] = []
+  for (let v = k.maple.find(mm, 0); v !== 0; v = k.maple.next(mm, v)) {
+    entries.push(smapText(k, v, letters))
+    if (k.runs.preempt) yield k.runs.point()
+  }
+  mmapUnlock(k, mm, READ)
+  const gate = gateLine(k)
+  if (gate !== undefined) entries.push(entryText(gate, 1, NOTHING, "ex"))
+  return entries.join("")
+}
+
+function smapText(k: Kernel, v: Vma, letters: Letters): string {
+  const mss = new MemSizeStats()
+  gatherStats(k, v, mss)
+  const stats = mss.resident === 0 ? NOTHING : statsText(mss, "")
+  return entryText(mapsLine(k, v), k.vmas.pages(v), stats, letters.of(k.vmas.flags(v), k.vmas.flagsHi(v)))
+}
+
+/** The whole of /proc/PID/smaps_rollup: every area added up, under one line from the first to the last.
+ * @locks takes mmap read, and lets go of it between two areas where a writer waits: an area that has grown meanwhile is
+ *   looked at from where the last one ended
+ */
+export function* smapsRollup(k: Kernel, mm: Mm): Verb<"NEED_LOCK" | "PREEMPT", string> {
+  if (!tryMmap(k, mm, READ)) yield needMmap(k, mm, READ)
+  const mss = new MemSizeStats()
+  let v = k.maple.find(mm, 0)
+  const start: Vpn = v === 0 ? 0 : k.vmas.startOf(v)
+  let end: Vpn = 0
+  while (v !== 0) {
+    gatherStats(k, v, mss, Math.max(end, k.vmas.startOf(v)))
+    end = k.vmas.endOf(v)
+    if (k.runs.preempt) yield k.runs.point()
+    if (k.runs.waiters(k.runs.mmapLock(mm)) !== 0) {
+      mmapUnlock(k, mm, READ)
+      if (!tryMmap(k, mm, READ)) yield needMmap(k, mm, READ)
+    }
+    v = k.maple.find(mm, end)
+  }
+  mmapUnlock(k, mm, READ)
+  const kinds =
+    line("Pss_Anon:", kibOfPss(mss.pssAnon)) +
+    line("Pss_File:", kibOfPss(mss.pssFile)) +
+    line("Pss_Shmem:", kibOfPss(mss.pssShmem))
+  return `${named(columns(start, end, 0, 0, "00:00 0"), "[rollup]")}\n${statsText(mss, kinds)}`
 }

@@ -2,9 +2,11 @@
 import { GUARD, PRESENT, SPECIAL, ZERO } from "../../flags/PteFlags.ts"
 import type { Kernel } from "../../mm/kernel.ts"
 import { nameOf, permsText } from "../../mm/proc/maps.ts"
-import { flagLetters, forEachPage, smapOf } from "../../mm/proc/smaps.ts"
+import { forEachPage, gatherStats, kibOf, kibOfPss, MemSizeStats } from "../../mm/proc/mem-size-stats.ts"
+import { flagLetters } from "../../mm/proc/smaps.ts"
+import { taskMem, vmExe } from "../../mm/proc/status.ts"
 import { F_ANON } from "../../mm/store/frames.ts"
-import { DATA_VM, END_CODE, LOCKED_VM, type Mm, STACK_VM, START_CODE, TOTAL_VM } from "../../mm/store/mms.ts"
+import type { Mm } from "../../mm/store/mms.ts"
 import type { Vma } from "../../mm/store/vmas.ts"
 import { MOST_PAGES, NONE } from "./pages.ts"
 import type { Seen } from "./world.ts"
@@ -46,24 +48,23 @@ export class View {
     seen.name = nameOf(k, v)
     if (!isWhole) return
     this.lookAtPages(v, seen.pages)
-    const smap = smapOf(k, v)
+    const mss = new MemSizeStats()
+    gatherStats(k, v, mss)
     const { numbers } = seen
-    numbers[0] = smap.rss
-    numbers[1] = smap.pss
-    numbers[2] = smap.sharedClean
-    numbers[3] = smap.sharedDirty
-    numbers[4] = smap.privateClean
-    numbers[5] = smap.privateDirty
-    numbers[6] = smap.anonymous
-    numbers[7] = smap.locked
+    numbers[0] = kibOf(mss.resident)
+    numbers[1] = kibOfPss(mss.pss)
+    numbers[2] = kibOf(mss.sharedClean)
+    numbers[3] = kibOf(mss.sharedDirty)
+    numbers[4] = kibOf(mss.privateClean)
+    numbers[5] = kibOf(mss.privateDirty)
+    numbers[6] = kibOf(mss.anonymous)
+    numbers[7] = kibOfPss(mss.pssLocked)
   }
 
   /** VmSize, VmLck, VmData, VmStk, VmExe in kB. */
   stats(mm: Mm): readonly number[] {
-    const { mms } = this.k
-    const pages = [TOTAL_VM, LOCKED_VM, DATA_VM, STACK_VM].map((f) => mms.stat(mm, f) * 4)
-    const code = Math.ceil(mms.stat(mm, END_CODE) / 4096) - Math.floor(mms.stat(mm, START_CODE) / 4096)
-    return [...pages, code * 4]
+    const m = taskMem(this.k, mm)
+    return [m.totalVm, m.lockedVm, m.dataVm, m.stackVm, vmExe(m)].map((pages) => pages * 4)
   }
 
   private lookAtPages(v: Vma, pages: Uint8Array): void {
