@@ -2,17 +2,18 @@
 import { describe, expect, it } from "vitest"
 import * as MADV from "../../../lib/flags/AdviceFlags.ts"
 import * as MAP from "../../../lib/flags/MapFlags.ts"
-import { type Smap, smapOf } from "../../../lib/mm/proc/smaps.ts"
+import { gatherStats, MemSizeStats } from "../../../lib/mm/proc/mem-size-stats.ts"
 import { NONE, RO, RW, SHARED_ANON } from "./words.ts"
 import { type Proc, world } from "./world.ts"
 
 /** What smaps counts in KiB, where that is not zero: `privateDirty 4`. */
 function kinds(p: Proc, page: `a${number}`): string {
-  const all: Smap = smapOf(p.k, p.area(page))
+  const all = new MemSizeStats()
+  gatherStats(p.k, p.area(page), all)
   const { privateClean, privateDirty, sharedClean, sharedDirty } = all
   return Object.entries({ privateClean, privateDirty, sharedClean, sharedDirty })
-    .filter(([, size]) => size !== 0)
-    .map(([name, size]) => `${name} ${size}`)
+    .filter(([, bytes]) => bytes !== 0)
+    .map(([name, bytes]) => `${name} ${bytes / 1024}`)
     .join(" ")
 }
 
