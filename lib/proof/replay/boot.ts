@@ -1,4 +1,5 @@
 /** The machine that a log is replayed on: like the recorder's, with room for any program. Floor 9. */
+import type { KernelConfig } from "../../mm/base/config.ts"
 import { vmBugOn } from "../../mm/base/debug.ts"
 import { TASK_PAGES } from "../../mm/base/units.ts"
 import type { Kernel } from "../../mm/kernel.ts"
@@ -20,8 +21,10 @@ const sizes = {
   maxRuns: 16
 }
 
-/** Boots it. */
-export const bootForReplay = (): Kernel =>
+/** Boots it.
+ * @param other - where it is unlike the recorder's
+ */
+export const bootForReplay = (other: Partial<KernelConfig> = {}): Kernel =>
   boot({
     ...sizes,
     ramPages: RAM_PAGES,
@@ -29,7 +32,8 @@ export const bootForReplay = (): Kernel =>
     mmapMinAddr: 4096,
     lsmMinAddr: 65536,
     overcommit: 0,
-    mmapBase: TASK_PAGES
+    mmapBase: TASK_PAGES,
+    ...other
   })
 
 /** A process with an empty address space, and the limits that a process has that nobody told otherwise. */

@@ -7,8 +7,8 @@ export type Verdict =
   | { readonly kind: "agreed" }
   /** Nothing to predict: a call that does not touch memory, the end of a process. */
   | { readonly kind: "other" }
-  /** The log does not determine what it must answer. What it did answer was taken over. */
-  | { readonly kind: "unanchored" }
+  /** The log does not determine what it must answer: `why`, what it does not tell. What it did answer was taken over. */
+  | { readonly kind: "unanchored"; readonly why: string }
   /** A call of memory that is not built. What it did was taken over as far as the log shows it. */
   | { readonly kind: "unmodelled" }
   /** Linux did something else. What it did was taken over as far as that is possible. */

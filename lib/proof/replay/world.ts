@@ -51,9 +51,12 @@ export interface Process {
 
 /** The simulated machine of one log. */
 export class World {
-  readonly k: Kernel = bootForReplay()
-  readonly files = new FileTable(this.k)
+  readonly files: FileTable
   readonly processes = new Map<number, Process>()
+
+  constructor(readonly k: Kernel = bootForReplay()) {
+    this.files = new FileTable(k)
+  }
 
   /** The process `pid`, if it lives. */
   find(pid: number): Process | undefined {

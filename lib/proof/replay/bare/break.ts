@@ -1,0 +1,45 @@
+/** brk, where it is not known where the heap is. Floor 9. */
+import { pagesUp } from "../../../mm/base/units.ts"
+import { arg, type Asked, type Judge, nothingDone, type Taken } from "./judge.ts"
+import type { Got } from "./state.ts"
+
+const WHERE = "where the heap is"
+
+export const brkJudge: Judge = {
+  perform: ({ call, process, state }) => state.attempt(process, call),
+  before: (asked) =>
+    asked.state.factsOf(asked.process.space).hasBreak ? undefined : { why: WHERE, step: () => find(asked) },
+  explain,
+  force: ({ process, state, want }) => state.setBrk(process.space, 0, want)
+}
+
+/** The first answer: the break as it is now. */
+function find({ call, process, state, want }: Asked): Got {
+  const { space } = process
+  const facts = state.factsOf(space)
+  const asksOnly = BigInt(arg(call, 0)) !== BigInt(want)
+  // a new program's heap is empty; whoever moved it before the log began is not seen
+  const isStart = facts.isWhole && asksOnly
+  state.setBrk(space, isStart ? want : 0, want)
+  state.learn(space, { ...facts, hasBreak: true })
+  const { anchor } = facts
+  const page = pagesUp(want)
+  if (facts.isWhole && anchor !== undefined && page < anchor.end) state.territory.free(space.mm, page, anchor.end)
+  return want
+}
+
+function* explain(asked: Asked, got: Got): Iterable<Taken> {
+  const { call, process, state, want } = asked
+  const { space } = process
+  const old = state.brk(space)
+  const wish = Number(arg(call, 0))
+  const from = pagesUp(old)
+  const to = pagesUp(wish) + 1 // a page above stays free
+  if (want === wish && got === old && to > from) {
+    const { mm } = space
+    if (!state.territory.touches(mm, from, to) || state.territory.isTaken(mm, from, to)) return
+    const step = (): Got => (state.territory.free(mm, from, to), state.attempt(process, call) ?? NaN)
+    yield { why: "what is mapped above the heap", step }
+  } else if (want === old && got === wish && state.factsOf(space).isLimited)
+    yield nothingDone(asked, "how near the process is to its limits")
+}

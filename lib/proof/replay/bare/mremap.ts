@@ -1,0 +1,104 @@
+/** mremap, where it is not known what is mapped already. Floor 9. */
+import { VM_SHARED } from "../../../flags/bits.ts"
+import { EAGAIN, EFAULT } from "../../../flags/Errno.ts"
+import { addrOf, pageOf, pagesUp, type Vpn } from "../../../mm/base/units.ts"
+import type { Call } from "../event.ts"
+import { searchedPages, withSearch } from "./facts.ts"
+import { findHole } from "./hole.ts"
+import { arg, type Asked, bits, type Judge, lockRefusal, nothingDone, pagesOf, refusal, type Taken } from "./judge.ts"
+import { type Got, isAddress } from "./state.ts"
+
+const MAYMOVE = 1
+const FIXED = 2
+const READ_WRITE = 3
+
+export const mremapJudge: Judge = {
+  perform: ({ call, process, state }) => state.attempt(process, call),
+  before,
+  explain: (asked, got) => (isAddress(asked.want) ? explainPlace(asked, got) : explainRefusal(asked)),
+  learn: ({ call, process, state, want }) => {
+    const isSearch = isAddress(want) && want !== Number(arg(call, 0)) && (bits(call, 3) & FIXED) === 0
+    if (!isSearch) return
+    const pages = pagesUp(arg(call, 2))
+    state.learn(process.space, withSearch(state.factsOf(process.space), pageOf(want), searchedPages(pages)))
+  },
+  force: (asked) => {
+    if (isAddress(asked.want)) move(asked)
+  }
+}
+
+/** It moves what nobody knows. */
+function before(asked: Asked): Taken | undefined {
+  const { call, process, state, want } = asked
+  const { mm } = process.space
+  const [start, end] = pagesOf(arg(call, 0), arg(call, 1))
+  if (!state.territory.touches(mm, start, end)) return undefined
+  const why = "memory that was mapped before"
+  if (!isAddress(want)) return want === EFAULT ? nothingDone(asked, why) : undefined
+  const step = (): Got => {
+    state.territory.solidify(mm, start, end, READ_WRITE)
+    return move(asked)
+  }
+  return { why, step }
+}
+
+/** Moves or resizes it to where it went, whatever is there. */
+function move({ call, process, state, want }: Asked): Got {
+  const { mm } = process.space
+  const [start, end] = pagesOf(arg(call, 0), arg(call, 1))
+  const [to, last] = pagesOf(want, arg(call, 2))
+  if (to === start) {
+    state.territory.free(mm, Math.min(end, last), last)
+    return state.attempt(process, call) ?? NaN
+  }
+  return state.attempt(process, fixedAt(call, to)) ?? NaN
+}
+
+const fixedAt = (call: Call, to: Vpn): Call => ({
+  ...call,
+  args: [...call.args.slice(0, 3), bits(call, 3) | MAYMOVE | FIXED, addrOf(to)]
+})
+
+function* explainPlace(asked: Asked, got: Got): Iterable<Taken> {
+  const { call, process, state, want } = asked
+  const { mm } = process.space
+  const [start, end] = pagesOf(arg(call, 0), arg(call, 1))
+  const [to, last] = pagesOf(want, arg(call, 2))
+  if (addrOf(to) !== want) return
+  if (to === start) {
+    if (last <= end || !state.territory.touches(mm, end, last) || state.territory.isTaken(mm, end, last)) return
+    yield { why: "whether the place that it asks for is free", step: () => move(asked) }
+  } else if ((bits(call, 3) & FIXED) === 0)
+    yield* findHole(asked, got, false, () => state.attempt(process, fixedAt(call, to)), arg(call, 2))
+  if (got === EFAULT && isPrivate(asked)) yield { why: WRITES, step: () => moveInPieces(asked, to, last) }
+}
+
+const WRITES = "which memory was written to, and so merged"
+
+/** What is one area here may have been several, and the other way round. */
+function* explainRefusal(asked: Asked): Iterable<Taken> {
+  const { call, want } = asked
+  if (want === EFAULT && isPrivate(asked)) yield nothingDone(asked, WRITES)
+  yield* refusal(asked, pagesUp(arg(call, 2)))
+  if (want === EAGAIN) yield* lockRefusal(asked)
+}
+
+/** Is all of the old range private memory? */
+function isPrivate({ call, process, state }: Asked): boolean {
+  const { maple, vmas } = state.world.k
+  const [start, end] = pagesOf(arg(call, 0), arg(call, 1))
+  let at = start
+  for (let v = maple.find(process.space.mm, start); v !== 0 && at < end; v = maple.next(process.space.mm, v)) {
+    if (vmas.startOf(v) > at || (vmas.flags(v) & VM_SHARED) !== 0) return false
+    at = vmas.endOf(v)
+  }
+  return at >= end
+}
+
+/** Old range away, something new there. */
+function moveInPieces({ call, process, state, want }: Asked, to: Vpn, last: Vpn): Got {
+  const { mm } = process.space
+  state.territory.unmap(mm, ...pagesOf(arg(call, 0), arg(call, 1)))
+  state.territory.put(mm, to, last, READ_WRITE)
+  return want
+}

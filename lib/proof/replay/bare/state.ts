@@ -1,0 +1,133 @@
+/** The simulation of a log without maps: processes, what is known of them, and what the calls have taught. Floor 9. */
+import { byName } from "../../../flags/Errno.ts"
+import { TASK_PAGES, type Vpn } from "../../../mm/base/units.ts"
+import { BRK, type Mm, MMAP_BASE, START_BRK } from "../../../mm/store/mms.ts"
+import { answer } from "../answer.ts"
+import { bootForReplay } from "../boot.ts"
+import type { Call, FileRef, Result } from "../event.ts"
+import { type Process, type Space, World } from "../world.ts"
+import { type Facts, nothingKnown } from "./facts.ts"
+import { Territory } from "./territory.ts"
+
+/** An answer as one number: a value or an address, or a negative error number; NaN for none of them. */
+export type Got = number
+
+/** What is simulated, and what is known. */
+export class State {
+  /** A machine that refuses nothing for want of memory: how much there was the log does not tell. */
+  readonly world = new World(bootForReplay({ ramPages: 2 ** 40, maxMapCount: 2 ** 30 }))
+  readonly territory = new Territory(this.world.k)
+  /** The machine has promised so many pages at once; any would promise 256 MiB. */
+  promised = 65536
+  /** Does the file system place files for huge pages? By the first name of a path. */
+  readonly placesForHuge = new Map<string, boolean>()
+  /** Our shared memory segments, by the log's identifiers. */
+  readonly segments = new Map<number, number>()
+  /** Paths of files that were mapped and that nobody saw being opened. */
+  private readonly unseen = new Set<string>()
+  private readonly facts = new Map<Space, Facts>()
+
+  factsOf(space: Space): Facts {
+    return this.facts.get(space) ?? nothingKnown
+  }
+
+  learn(space: Space, facts: Facts): void {
+    if (facts !== this.facts.get(space)) this.facts.set(space, facts)
+  }
+
+  /** The process `pid`; one that nobody saw begin has nothing but hidden memory. */
+  processOf(pid: number): Process {
+    const known = this.world.find(pid)
+    if (known !== undefined) return known
+    const process = this.world.appear(pid)
+    this.begin(process.space, nothingKnown)
+    return process
+  }
+
+  /** An address space of which nothing is known but `facts`. */
+  begin(space: Space, facts: Facts): void {
+    const { k } = this.world
+    this.territory.hide(space.mm, 0, TASK_PAGES)
+    k.mms.setStat(space.mm, MMAP_BASE, TASK_PAGES)
+    k.mms.setStat(space.mm, START_BRK, 0)
+    k.mms.setStat(space.mm, BRK, 0)
+    this.learn(space, facts)
+  }
+
+  /** Facts of address spaces that nobody is in any more go. */
+  forgetTheDead(): void {
+    const live = new Set([...this.world.processes.values()].map(({ space }) => space))
+    for (const space of this.facts.keys()) if (!live.has(space)) this.facts.delete(space)
+  }
+
+  /** Performs `call` as it stands. Undefined: it is not built, or none of memory's. */
+  attempt(process: Process, call: Call): Got | undefined {
+    const { fd } = call
+    if (fd !== undefined && fd.flags === undefined) this.unseen.add(fd.path)
+    const done = answer(this.world, process, fd === undefined ? call : { ...call, fd: this.refOf(fd) })
+    return done.kind === "other" || done.kind === "unmodelled" ? undefined : gotOf(done)
+  }
+
+  /** The file as the simulation is to see it: whether it is placed for huge pages depends on its file system. */
+  refOf(ref: FileRef): FileRef {
+    const places = this.placesForHuge.get(rootOf(ref))
+    return places === false ? { ...ref, dev: "00:01", mode: 0o100644 } : ref
+  }
+
+  /** Does `[start, end)` map a file that nobody saw being opened, so that it may be for reading only? */
+  mapsUnseen(mm: Mm, start: Vpn, end: Vpn): boolean {
+    const { files, maple, vmas } = this.world.k
+    for (let v = maple.find(mm, start); v !== 0 && vmas.startOf(v) < end; v = maple.next(mm, v)) {
+      const file = vmas.file(v)
+      if (file !== 0 && this.unseen.has(files.names[file] ?? "")) return true
+    }
+    return false
+  }
+
+  brk(space: Space): number {
+    return this.world.k.mms.stat(space.mm, BRK)
+  }
+
+  setBrk(space: Space, start: number, now: number): void {
+    this.world.k.mms.setStat(space.mm, START_BRK, start)
+    this.world.k.mms.setStat(space.mm, BRK, now)
+  }
+
+  /** Puts everything that is not in the machine back where it is now. */
+  save(): () => void {
+    const world = this.world.save()
+    const facts = [...this.facts]
+    const places = [...this.placesForHuge]
+    const segments = [...this.segments]
+    const { promised } = this
+    return () => {
+      world()
+      this.facts.clear()
+      for (const [space, its] of facts) this.facts.set(space, its)
+      this.placesForHuge.clear()
+      for (const [root, its] of places) this.placesForHuge.set(root, its)
+      this.segments.clear()
+      for (const [id, ours] of segments) this.segments.set(id, ours)
+      this.promised = promised
+    }
+  }
+
+  /** Areas that `space` has. */
+  areas(space: Space): number {
+    return this.world.k.maple.size(space.mm)
+  }
+}
+
+/** First name of a path: files of one file system, in all likelihood. */
+export const rootOf = ({ path }: FileRef): string => /^\/?[^/]*/.exec(path)?.[0] ?? ""
+
+/** The recorded answer as one number. */
+export function gotOf(result: Result): Got {
+  if (result.kind === "value") return Number(result.value)
+  if (result.kind === "unknown") return NaN
+  return errnos.get(result.errno) ?? -Number(result.errno)
+}
+
+const errnos: ReadonlyMap<string, number> = new Map(Object.entries(byName))
+
+export const isAddress = (got: Got): boolean => got >= 4096
