@@ -8,7 +8,6 @@ import { setrlimit } from "../../mm/sys/rlimit.ts"
 import { calls } from "../calls.ts"
 import type { Call, FileRef, Result } from "./event.ts"
 import { isOpen, kindOf, UNKNOWN_KIND } from "./files.ts"
-import { writtenBeforeMove } from "./hidden.ts"
 import type { Process, World } from "./world.ts"
 
 /** What becomes of a call: its answer; `other`, it is none of memory's; `unmodelled`, it is, but it is not built. */
@@ -27,10 +26,6 @@ const specials: Readonly<Record<string, Special>> = {
   mmap: (world, process, call) => {
     if ((lowBits(arg(call, 3)) & ANONYMOUS) !== 0) return plain(world, process, call, call.name, call.args)
     return withFile(world, process, call, 4, call.name)
-  },
-  mremap: (world, process, call) => {
-    writtenBeforeMove(world.k, process.space.mm, arg(call, 0))
-    return plain(world, process, call, call.name, call.args)
   },
   mincore: (world, process, call) =>
     valueOf(world.run(() => mincore(world.k, process.task, arg(call, 0), arg(call, 1), arg(call, 2)))),

@@ -1,6 +1,8 @@
 /** What changed in a map without a call: stacks that grew on a fault, files that were renamed or deleted. Floor 9. */
 import { addrOf, registerOf, type Word } from "../../mm/base/units.ts"
 import { userLoad8, userStore8 } from "../../mm/sys/trap.ts"
+import { bitsAt } from "../../mm/page/walk.ts"
+import { GUARD } from "../../flags/PteFlags.ts"
 import { VM_GROWSDOWN, VM_WRITE } from "../../flags/bits.ts"
 import type { Comparer } from "./compare.ts"
 import type { Delta, MapLine } from "./event.ts"
@@ -57,7 +59,7 @@ export function signalContradicts({ k }: World, space: Space, code: string, addr
   const v = page < 2 ** 35 ? k.maple.lookup(space.mm, page) : 0
   switch (code) {
     case "SEGV_MAPERR":
-      return v === 0 ? undefined : "mapped"
+      return v === 0 || (bitsAt(k, space.mm, page) & GUARD) !== 0 ? undefined : "mapped"
     case "SEGV_ACCERR":
       if (v === 0) return "not mapped"
       return (k.vmas.flags(v) & 7) === 7 ? "mapped for every access" : undefined

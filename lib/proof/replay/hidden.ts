@@ -5,21 +5,21 @@
  * place, fewest first; the first under which the simulation does what Linux did is kept.
  * @source mm/vma.c is_mergeable_anon_vma; mm/rmap.c anon_vma_fork (v6.18)
  */
-import { VM_MAYWRITE, VM_SHARED, VM_SPECIAL, VM_WRITE } from "../../flags/bits.ts"
+import { VM_ACCOUNT, VM_MAYWRITE, VM_NORESERVE, VM_SHARED, VM_SPECIAL, VM_WRITE } from "../../flags/bits.ts"
 import { anonVmaPrepare } from "../../mm/area/rmap.ts"
 import { vmBugOn } from "../../mm/base/debug.ts"
-import { pageOf, type Word } from "../../mm/base/units.ts"
+import { pageOf, pagesUp } from "../../mm/base/units.ts"
 import type { Kernel } from "../../mm/kernel.ts"
 import { forEachPage } from "../../mm/proc/mem-size-stats.ts"
 import { F_ANON } from "../../mm/store/frames.ts"
 import { VMA_DETACHED, type Vma } from "../../mm/store/vmas.ts"
 import type { Call } from "./event.ts"
 import type { Pages } from "./ranges.ts"
-import type { Space, World } from "./world.ts"
+import type { Move, Space, World } from "./world.ts"
 
 /** Something that may have happened before a call, unseen. */
 export interface Guess {
-  /** For the summary: `writes`, `files opened again`. */
+  /** For the summary: `writes`, `files opened again`; empty if it is nothing unusual. */
   readonly what: string
   /** Makes it so. */
   readonly apply: () => void
@@ -34,12 +34,14 @@ const MOST_AREAS = 5
 const MOST_GUESSES = 160
 
 /** It was written to. */
-const written: Change = (k, v) => void anonVmaPrepare(k, v)
+const written: Change = (k, v) => {
+  if (anonVmaPrepare(k, v)) keepCharge(k, v)
+}
 
 /** It was written to when it was not yet next to what it is next to now. */
 const writtenApart: Change = (k, v) => {
   k.anon.unlinkAll(v)
-  k.anon.prepare(v, 0)
+  if (k.anon.prepare(v, 0)) keepCharge(k, v)
 }
 
 /** It was written to before the fork that it came through. */
@@ -50,21 +52,84 @@ const inherited: Change = (k, v) => {
   k.anon.unlinkAll(parent)
   k.vmas.setState(parent, VMA_DETACHED)
   k.vmas.free(parent)
+  keepCharge(k, v)
 }
+
+/** It was written to before it was moved: its pages keep the offsets they had. */
+const movedWritten =
+  (moves: readonly Move[]): Change =>
+  (k, v) => {
+    const start = k.vmas.startOf(v)
+    const move = moves.findLast((one) => one.start < k.vmas.endOf(v) && start < one.end)
+    if (move === undefined || !isAnonymous(k, v)) return
+    k.anon.unlinkAll(v)
+    k.vmas.setPgoff(v, move.pgoff + (start - move.start))
+    if (k.anon.prepare(v, 0)) keepCharge(k, v)
+  }
 
 /** It was not written to after all: then, wherever it was moved, it is as if it had been made there. */
 const untouched: Change = (k, v) => {
   k.anon.unlinkAll(v)
+  if (!isAnonymous(k, v)) return
   const start: number = k.vmas.startOf(v) // anonymous memory counts its pages from address 0
-  if (isAnonymous(k, v)) k.vmas.setPgoff(v, start)
+  k.vmas.setPgoff(v, start)
+  const lo = k.vmas.flags(v)
+  if ((lo & (VM_WRITE | VM_ACCOUNT)) === VM_ACCOUNT) setCharge(k, v, lo & ~VM_ACCOUNT, -1)
+}
+
+/** Who wrote to memory that cannot be written to now, did so while it could be; it has kept its charge since.
+ * @source mm/mprotect.c mprotect_fixup (v6.18)
+ */
+function keepCharge(k: Kernel, v: Vma): void {
+  const lo = k.vmas.flags(v)
+  if (isAnonymous(k, v) && (lo & (VM_WRITE | VM_ACCOUNT | VM_NORESERVE)) === 0) setCharge(k, v, lo | VM_ACCOUNT, 1)
+}
+
+function setCharge(k: Kernel, v: Vma, lo: number, sign: 1 | -1): void {
+  k.vmas.setFlags(v, lo, k.vmas.flagsHi(v))
+  k.committed += sign * k.vmas.pages(v)
 }
 
 const isAnonymous = (k: Kernel, v: Vma): boolean => k.vmas.file(v) === 0 && k.vmas.ops(v) === 0
 
-/** mremap was called for memory at `addr`: who moves memory has written to it, until the map shows otherwise. */
-export function writtenBeforeMove(k: Kernel, mm: number, addr: Word): void {
-  const v = k.maple.lookup(mm, pageOf(addr))
-  if (v !== 0 && k.vmas.anon(v) === 0 && isPrivate(k, v) && (k.vmas.flags(v) & VM_WRITE) !== 0) anonVmaPrepare(k, v)
+/** What is taken for granted before `call`, until the map shows otherwise: who moves memory has written to it. */
+export function habit({ k }: World, space: Space, call: Call): Guess | undefined {
+  if (call.name !== "mremap") return undefined
+  const pages = sourceOf(k, space, call)
+    .filter((v) => k.vmas.anon(v) === 0 && (k.vmas.flags(v) & VM_WRITE) !== 0)
+    .map((v) => k.vmas.startOf(v))
+  if (pages.length === 0) return undefined
+  return {
+    what: "",
+    apply: () => {
+      for (const page of pages) anonVmaPrepare(k, k.maple.lookup(space.mm, page))
+    }
+  }
+}
+
+/** Private areas that mremap is asked to move. */
+function sourceOf(k: Kernel, space: Space, { args }: Call): readonly Vma[] {
+  const from = pageOf(args[0] ?? 0)
+  return areasAround(k, space, [[from + 1, Math.max(from + 1, from + pagesUp(args[1] ?? 0) - 1)]])
+}
+
+/** Moves that are remembered for each address space. */
+const MOST_MOVES = 64
+
+/** What `call` is about to move, should the map ask for it later. */
+export function movesOf({ k }: World, space: Space, call: Call): readonly Move[] {
+  const { args, name, result } = call
+  if (name !== "mremap" || result.kind !== "value") return []
+  const by = pageOf(result.value) - pageOf(args[0] ?? 0)
+  if (by === 0) return []
+  return sourceOf(k, space, call)
+    .filter((v) => isAnonymous(k, v))
+    .map((v) => ({ start: k.vmas.startOf(v) + by, end: k.vmas.endOf(v) + by, pgoff: k.vmas.pgoff(v) }))
+}
+
+/** Remembers moves that were made. */
+export function remember(space: Space, moves: readonly Move[]): void {
+  if (moves.length > 0) space.moves = [...space.moves, ...moves].slice(-MOST_MOVES)
 }
 
 const isPrivate = (k: Kernel, v: Vma): boolean => {
@@ -82,6 +147,7 @@ export function* guesses(
   places: readonly Pages[]
 ): Iterable<Guess> {
   const { k } = world
+  if (call?.name === "mremap") yield { what: "", apply: () => {} }
   if (call?.fd !== undefined) {
     const { fd } = call
     yield { what: "files opened again", apply: () => world.files.reopenNext(fd) }
@@ -113,8 +179,13 @@ function hasPages(k: Kernel, v: Vma): boolean {
   return found
 }
 
-const changesOf = (space: Space): readonly Change[] =>
-  space.isForked ? [written, inherited, writtenApart, untouched] : [written, writtenApart, untouched]
+const changesOf = ({ isForked, moves }: Space): readonly Change[] => [
+  written,
+  ...(isForked ? [inherited] : []),
+  ...(moves.length > 0 ? [movedWritten(moves)] : []),
+  writtenApart,
+  untouched
+]
 
 /** Private areas that touch one of `places`. */
 function areasAround(k: Kernel, space: Space, places: readonly Pages[]): readonly Vma[] {

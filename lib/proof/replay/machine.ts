@@ -4,7 +4,7 @@ import { type Answer, answer } from "./answer.ts"
 import { Comparer } from "./compare.ts"
 import { drift, signalContradicts } from "./drift.ts"
 import type { Call, Clone, Delta, Drift, End, Event, Exec, Exit, Result, Signal } from "./event.ts"
-import { guesses } from "./hidden.ts"
+import { type Guess, guesses, habit, movesOf, remember } from "./hidden.ts"
 import { Journal } from "./journal.ts"
 import { VSYSCALL } from "./map-line.ts"
 import type { Difference, Mark, Player, Verdict } from "./player.ts"
@@ -79,41 +79,38 @@ export class Machine implements Player {
     if (wrong !== undefined)
       return this.give(process, { what: "log", linux: wrong, ours: "the log contradicts itself" })
     const mark = this.mark()
-    const first = this.attempt(process, call)
+    const moves = movesOf(this.world, process.space, call)
+    const first = this.attempt(process, call, habit(this.world, process.space, call))
     if (first.kind !== "differs") {
       if (first.kind === "unmodelled") this.takeOver(process)
-      else this.journal.add(() => this.redo(call))
+      remember(process.space, moves)
       return first
     }
     this.back(mark)
     for (const guess of guesses(this.world, process.space, call, this.placesOf(call))) {
-      guess.apply()
-      if (this.attempt(process, call).kind !== "differs") {
-        this.assume(guess.what)
-        this.journal.add(() => {
-          guess.apply()
-          this.assume(guess.what)
-          this.redo(call)
-        })
+      if (this.attempt(process, call, guess).kind !== "differs") {
+        if (guess.what !== "") this.assume(guess.what)
+        remember(process.space, moves)
         return agreed
       }
       this.back(mark)
     }
-    this.attempt(process, call)
+    this.attempt(process, call, undefined)
     this.takeOver(process)
     return first
   }
 
   /** Performs the call, and compares answer and map. */
-  private attempt(process: Process, call: Call): Verdict {
+  private attempt(process: Process, call: Call, guess: Guess | undefined): Verdict {
+    guess?.apply()
+    this.journal.add(() => {
+      guess?.apply()
+      answer(this.world, this.processOf(call.pid), call)
+    })
     const ours = answer(this.world, process, call)
     if (ours.kind === "other") return other
     if (ours.kind === "unmodelled") return { kind: "unmodelled" }
     return verdictOf(compareAnswers(call.result, ours) ?? this.compareAt(process.space, this.placesOf(call)))
-  }
-
-  private redo(call: Call): void {
-    answer(this.world, this.processOf(call.pid), call)
   }
 
   private placesOf(call: Call): readonly Pages[] {

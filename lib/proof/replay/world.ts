@@ -27,6 +27,13 @@ import { VSYSCALL } from "./map-line.ts"
 import { placeLine } from "./place.ts"
 import { Recollection } from "./recollection.ts"
 
+/** Where memory was before it was moved: a place, and the offset that its first page had. */
+export interface Move {
+  readonly start: number
+  readonly end: number
+  readonly pgoff: number
+}
+
 /** One address space. */
 export interface Space {
   readonly mm: Mm
@@ -36,6 +43,8 @@ export interface Space {
   readonly isForked: boolean
   /** Pages that calls changed whose effect the log shows only later: pairs of start and end. */
   pending: (readonly [start: number, end: number])[]
+  /** Memory that was moved, the latest last. */
+  moves: readonly Move[]
 }
 
 /** One process. */
@@ -73,7 +82,7 @@ export class World {
   /** A process that the log never saw begin; nothing is known of its map. */
   appear(pid: number): Process {
     const task = newProcess(this.k, pid)
-    const space: Space = { mm: this.k.tasks.mm(task), recorded: undefined, isForked: false, pending: [] }
+    const space: Space = { mm: this.k.tasks.mm(task), recorded: undefined, isForked: false, pending: [], moves: [] }
     const process: Process = { pid, task, space, path: "", threads: 1 }
     this.processes.set(pid, process)
     return process
@@ -89,7 +98,7 @@ export class World {
     k.mms.setMdwe(mm, (k.mms.mdwe(old.mm) & PR_MDWE_NO_INHERIT) !== 0 ? 0 : k.mms.mdwe(old.mm))
     k.tasks.setMm(process.task, mm)
     this.put(old.mm, process)
-    process.space = { mm, recorded: new Recollection(maps), isForked: false, pending: [] }
+    process.space = { mm, recorded: new Recollection(maps), isForked: false, pending: [], moves: [] }
     process.path = event.path
     process.threads = 1
     this.placeAll(mm, maps)
@@ -139,7 +148,8 @@ export class World {
       mm: k.tasks.mm(task),
       recorded: parent.space.recorded?.copy(),
       isForked: true,
-      pending: []
+      pending: [],
+      moves: parent.space.moves
     }
     const child: Process = { pid, task, space, path: parent.path, threads: 1 }
     this.processes.set(pid, child)
