@@ -1,6 +1,7 @@
 /** Performs one call of a log on the simulation; answers what it answers. Floor 9. */
 import { nameOf as nameOfErrno } from "../../flags/Errno.ts"
 import { ANONYMOUS } from "../../flags/MapFlags.ts"
+import { EXEC, READ } from "../../flags/ProtFlags.ts"
 import { isZero, lowBits, type Word } from "../../mm/base/units.ts"
 import { mincore } from "../../mm/sys/mincore.ts"
 import { processMadvise } from "../../mm/sys/process-madvise.ts"
@@ -19,13 +20,43 @@ const CLOSED = -1
 
 const other: Answer = { kind: "other" }
 
+/** A bit of the personality. */
+const READ_IMPLIES_EXEC = 0x0400000
+const ONLY_ASK = 0xffffffff
+
 type Special = (world: World, process: Process, call: Call) => Answer
 
 /** Calls that need more than their registers. */
 const specials: Readonly<Record<string, Special>> = {
   mmap: (world, process, call) => {
-    if ((lowBits(arg(call, 3)) & ANONYMOUS) !== 0) return plain(world, process, call, call.name, call.args)
-    return withFile(world, process, call, 4, call.name)
+    const args = readable(process, call)
+    if ((lowBits(arg(call, 3)) & ANONYMOUS) === 0) return withFile(world, process, { ...call, args }, 4)
+    return plain(world, process, call.name, args)
+  },
+  mprotect: (world, process, call) => plain(world, process, call.name, readable(process, call)),
+  pkey_mprotect: (world, process, call) => plain(world, process, call.name, readable(process, call)),
+  shmget: (world, process, call) => {
+    const ours = plain(world, process, call.name, call.args)
+    const { result } = call
+    if (ours.kind === result.kind && (ours.kind !== "value" || result.kind !== "value")) return ours
+    if (ours.kind === "value" && result.kind === "value") {
+      world.segments.set(Number(result.value), Number(ours.value))
+      return result // the number itself is the kernel's choice
+    }
+    // a segment that somebody made whom the log does not show
+    if (ours.kind === "value") plain(world, process, "shmctl", [ours.value, 0, 0])
+    return result.kind === "errno" && result.errno !== "EEXIST" ? ours : other
+  },
+  shmat: (world, process, call) => withSegment(world, process, call),
+  shmctl: (world, process, call) => {
+    const command = lowBits(arg(call, 1))
+    return predictable.has(command) ? withSegment(world, process, call) : other
+  },
+  personality: (_world, process, call) => {
+    const persona = Number(arg(call, 0))
+    if (call.result.kind === "value" && persona !== ONLY_ASK)
+      process.readImpliesExec = (persona & READ_IMPLIES_EXEC) !== 0
+    return other
   },
   mincore: (world, process, call) =>
     valueOf(world.run(() => mincore(world.k, process.task, arg(call, 0), arg(call, 1), arg(call, 2)))),
@@ -41,8 +72,11 @@ const specials: Readonly<Record<string, Special>> = {
     const target = pid === 0 || pid === call.tid ? process : world.find(pid)
     return target === undefined ? other : limit(world, target, call, arg(call, 1))
   },
-  fcntl: (world, process, call) => (call.fd === undefined ? other : withFile(world, process, call, 0, "fcntl"))
+  fcntl: (world, process, call) => (call.fd === undefined ? other : withFile(world, process, call, 0))
 }
+
+/** IPC_RMID, SHM_LOCK, SHM_UNLOCK: commands of shmctl whose answer is no number of the kernel's choice. */
+const predictable: ReadonlySet<number> = new Set([0, 11, 12])
 
 /** Calls that may change an address space and are not built, with what they are called. */
 const ofMemory: ReadonlySet<string> = new Set([
@@ -70,33 +104,47 @@ export function answer(world: World, process: Process, call: Call): Answer {
   const special = specials[call.name]
   if (special !== undefined) return special(world, process, call)
   if (!isOfMemory(call.name)) return other
-  return plain(world, process, call, call.name, call.args)
+  return plain(world, process, call.name, call.args)
 }
 
 const arg = (call: Call, at: number): Word => call.args[at] ?? 0
 
-function plain(world: World, { task }: Process, call: Call, what: string, args: readonly (Word | undefined)[]): Answer {
-  const made = calls[call.name]?.(world.k, task, (at) => args[at] ?? 0)
-  if (made === undefined) return { kind: "unmodelled", what }
+function plain(world: World, { task }: Process, name: string, args: readonly (Word | undefined)[]): Answer {
+  const made = calls[name]?.(world.k, task, (at) => args[at] ?? 0)
+  if (made === undefined) return { kind: "unmodelled", what: name }
   return valueOf(typeof made === "number" ? made : world.run(() => made))
 }
 
+/** Arguments with PROT_EXEC where the personality adds it to PROT_READ. */
+function readable({ readImpliesExec }: Process, call: Call): readonly (Word | undefined)[] {
+  const prot = lowBits(arg(call, 2))
+  return readImpliesExec && (prot & READ) !== 0 ? call.args.with(2, prot | EXEC) : call.args
+}
+
 /** The call, with its file where the simulation finds it. */
-function withFile(world: World, process: Process, call: Call, at: number, what: string): Answer {
+function withFile(world: World, process: Process, call: Call, at: number): Answer {
   const { k } = world
-  const { fd } = call
+  const { fd, name } = call
   const args = [...call.args]
   args[at] = CLOSED
   if (fd !== undefined && isOpen(fd)) {
-    if (kindOf(fd) === UNKNOWN_KIND) return { kind: "unmodelled", what: `${what} of ${deviceOf(fd)}` }
+    if (kindOf(fd) === UNKNOWN_KIND) return { kind: "unmodelled", what: `${name} of ${deviceOf(fd)}` }
     args[at] = SLOT
     k.tasks.setFile(process.task, SLOT, world.files.open(fd))
   }
   try {
-    return plain(world, process, call, what, args)
+    return plain(world, process, name, args)
   } finally {
     k.tasks.setFile(process.task, SLOT, 0)
   }
+}
+
+/** The call, with the simulation's number of its segment. */
+function withSegment(world: World, process: Process, call: Call): Answer {
+  const ours = world.segments.get(Number(arg(call, 0)))
+  if (ours !== undefined) return plain(world, process, call.name, [ours, ...call.args.slice(1)])
+  if (call.result.kind === "errno") return plain(world, process, call.name, [-1, ...call.args.slice(1)])
+  return { kind: "unmodelled", what: `${call.name} of a segment that the log does not make` }
 }
 
 const deviceOf = ({ path }: FileRef): string => path.replaceAll(/\d+/g, "N")

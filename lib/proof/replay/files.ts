@@ -35,8 +35,9 @@ const S_IFIFO = 0o010000
 const O_ACCMODE = 3
 const O_PATH = 0o10000000
 
-/** Devices that cannot be mapped. */
-const unmappable = /^\/dev\/(null|full|random|urandom|tty\w*|console|ptmx|pts\/.*|kmsg|fuse|net\/tun|rtc\d*|input\/.*)$/
+/** Devices, and files of /proc and /sys, that cannot be mapped. */
+const unmappable =
+  /^\/(?:proc\/(?:\d+|self|thread-self)\/|sys\/.*\/(?!resource\d)[^/]*$)|^\/dev\/(null|full|random|urandom|tty\w*|console|ptmx|pts\/.*|kmsg|fuse|net\/tun|rtc\d*|input\/.*)$/
 /** Inodes without a name that cannot be mapped. */
 const plainInodes = /^anon_inode:(\[?(eventfd|eventpoll|timerfd|signalfd|inotify|fanotify|pidfd|userfaultfd)\]?)/
 

@@ -8,14 +8,16 @@
 import { VM_ACCOUNT, VM_MAYWRITE, VM_NORESERVE, VM_SHARED, VM_SPECIAL, VM_WRITE } from "../../flags/bits.ts"
 import { anonVmaPrepare } from "../../mm/area/rmap.ts"
 import { vmBugOn } from "../../mm/base/debug.ts"
-import { pageOf, pagesUp } from "../../mm/base/units.ts"
+import { MAP_32BIT } from "../../flags/MapFlags.ts"
+import { lowBits, pageOf, pagesUp } from "../../mm/base/units.ts"
 import type { Kernel } from "../../mm/kernel.ts"
 import { forEachPage } from "../../mm/proc/mem-size-stats.ts"
 import { F_ANON } from "../../mm/store/frames.ts"
 import { VMA_DETACHED, type Vma } from "../../mm/store/vmas.ts"
 import type { Call } from "./event.ts"
 import type { Pages } from "./ranges.ts"
-import type { Move, Space, World } from "./world.ts"
+import type { Difference } from "./player.ts"
+import type { Move, Process, Space, World } from "./world.ts"
 
 /** Something that may have happened before a call, unseen. */
 export interface Guess {
@@ -23,10 +25,17 @@ export interface Guess {
   readonly what: string
   /** Makes it so. */
   readonly apply: () => void
+  /** The call as it then was, if not as recorded. */
+  readonly call?: Call
 }
 
 /** What may have happened to one area. */
 type Change = (k: Kernel, v: Vma) => void
+
+/** Where MAP_32BIT may begin its search, and where it ends. */
+const FIRST_32BIT = 0x40000
+const LATEST_32BIT = 0x42000
+const END_32BIT = 0x80000
 
 /** Areas of which every combination is tried. */
 const MOST_AREAS = 5
@@ -137,28 +146,60 @@ const isPrivate = (k: Kernel, v: Vma): boolean => {
   return (lo & (VM_MAYWRITE | VM_SHARED)) === VM_MAYWRITE && (lo & VM_SPECIAL) === 0
 }
 
-/** Guesses that may explain why the map around `places` is not ours, the likeliest first.
- * Each is to be applied to the state before `call`.
- */
+/** Guesses that may explain `difference`, the likeliest first. Each is to be applied to the state before `call`. */
 export function* guesses(
   world: World,
-  space: Space,
-  call: Call | undefined,
+  process: Process,
+  call: Call,
+  difference: Difference,
   places: readonly Pages[]
 ): Iterable<Guess> {
-  const { k } = world
-  if (call?.name === "mremap") yield { what: "", apply: () => {} }
-  if (call?.fd !== undefined) {
+  if (call.name === "mremap") yield { what: "", apply: () => {} }
+  if (difference.what === "result") {
+    yield* rights(world, process, call)
+    yield* randomPlace(world, process, call)
+  } else if (call.fd !== undefined) {
     const { fd } = call
     yield { what: "files opened again", apply: () => world.files.reopenNext(fd) }
   }
+  if (difference.what === "map" || call.name === "mremap") yield* writes(world, process.space, places)
+}
+
+/** What a process may have lost, and what a file system may not allow. */
+function* rights({ files, k }: World, { task }: Process, { fd, name, result }: Call): Iterable<Guess> {
+  if (result.kind !== "errno") return
+  const { errno } = result
+  if (errno === "EPERM" && name === "mmap" && fd?.dev !== undefined && !files.isNoexec(fd.dev)) {
+    const { dev } = fd
+    yield { what: "file systems mounted noexec", apply: () => files.setNoexec(dev) }
+  }
+  if (["EPERM", "EACCES", "EAGAIN", "ENOMEM"].includes(errno) && k.tasks.caps(task) !== 0)
+    yield { what: "processes that gave up root's rights", apply: () => k.tasks.setCaps(task, 0) }
+}
+
+/** MAP_32BIT begins its search anywhere in 32 MiB above 1 GiB, where addresses are random.
+ * @source arch/x86/kernel/sys_x86_64.c find_start_end (v6.18)
+ */
+function* randomPlace({ k }: World, { space }: Process, call: Call): Iterable<Guess> {
+  const { args, name, result } = call
+  const flags = lowBits(args[3] ?? 0)
+  if (name !== "mmap" || result.kind !== "value" || !space.isRandom || (flags & MAP_32BIT) === 0) return
+  const at = pageOf(result.value)
+  const isFirst =
+    at < LATEST_32BIT || at === k.maple.gapUp(space.mm, pagesUp(args[1] ?? 0), LATEST_32BIT - 1, END_32BIT)
+  if (at < FIRST_32BIT || !isFirst) return
+  yield { what: "random places below 2 GiB", apply: () => {}, call: { ...call, args: args.with(0, result.value) } }
+}
+
+/** Writes to the areas around `places`. */
+function* writes({ k }: World, space: Space, places: readonly Pages[]): Iterable<Guess> {
   const starts = areasAround(k, space, places).map((v) => k.vmas.startOf(v))
   const most = starts.length <= MOST_AREAS ? starts.length : 2
   let count = 0
   for (const changes of combinations(starts.length, changesOf(space), most)) {
     if (++count > MOST_GUESSES) return
     yield {
-      what: "writes",
+      what: "writes to memory",
       apply: () => {
         for (const [at, change] of changes) {
           const v = k.maple.lookup(space.mm, starts[at]!)

@@ -87,9 +87,9 @@ export class Machine implements Player {
       return first
     }
     this.back(mark)
-    for (const guess of guesses(this.world, process.space, call, this.placesOf(call))) {
+    for (const guess of guesses(this.world, process, call, first.difference, this.placesOf(call))) {
       if (this.attempt(process, call, guess).kind !== "differs") {
-        if (guess.what !== "") this.assume(guess.what)
+        this.assume(guess.what)
         remember(process.space, moves)
         return agreed
       }
@@ -102,12 +102,13 @@ export class Machine implements Player {
 
   /** Performs the call, and compares answer and map. */
   private attempt(process: Process, call: Call, guess: Guess | undefined): Verdict {
+    const made = guess?.call ?? call
     guess?.apply()
     this.journal.add(() => {
       guess?.apply()
-      answer(this.world, this.processOf(call.pid), call)
+      answer(this.world, this.processOf(made.pid), made)
     })
-    const ours = answer(this.world, process, call)
+    const ours = answer(this.world, process, made)
     if (ours.kind === "other") return other
     if (ours.kind === "unmodelled") return { kind: "unmodelled" }
     return verdictOf(compareAnswers(call.result, ours) ?? this.compareAt(process.space, this.placesOf(call)))
@@ -182,24 +183,24 @@ export class Machine implements Player {
     const { space } = process
     const wrong = space.recorded?.apply(delta)
     if (wrong !== undefined) return { what: "log", linux: wrong, ours: "the log contradicts itself" }
-    const mark = this.changeUnseen(space, delta)
-    this.journal.add(mark)
+    this.changeUnseen(space, delta)
     return this.compareAt(space, joined(rangesOfDelta(delta)))
   }
 
-  /** What faults and the file system did. Answers how to do it again. */
-  private changeUnseen(space: Space, delta: Delta): () => void {
-    const redo = (): void => {
-      const { grown, renamed } = drift(this.world, this.comparer, space, delta)
-      if (grown > 0) this.assume("stacks grown by a fault", grown)
-      if (renamed > 0) this.assume("files renamed or deleted", renamed)
-    }
-    redo()
-    return redo
+  /** What faults and the file system did. */
+  private changeUnseen(space: Space, delta: Delta): void {
+    this.journal.add(() => void drift(this.world, this.comparer, space, delta))
+    const { grown, renamed } = drift(this.world, this.comparer, space, delta)
+    this.assume("stacks grown by a fault", grown)
+    this.assume("files renamed or deleted", renamed)
   }
 
-  private assume(what: string, count = 1): void {
-    this.assumed.set(what, (this.assumed.get(what) ?? 0) + count)
+  /** Counts what had to be assumed; an empty name is nothing unusual. */
+  private assume(what: string, times = 1): void {
+    if (what === "" || times === 0) return
+    const count = (): void => void this.assumed.set(what, (this.assumed.get(what) ?? 0) + times)
+    count()
+    this.journal.add(count)
   }
 
   /** Linux did something else: we go on from what it did. */

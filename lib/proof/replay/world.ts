@@ -41,6 +41,8 @@ export interface Space {
   readonly recorded: Recollection | undefined
   /** Does it come from a fork, so that areas may be a parent's that were written to before? */
   readonly isForked: boolean
+  /** Are addresses random? */
+  readonly isRandom: boolean
   /** Pages that calls changed whose effect the log shows only later: pairs of start and end. */
   pending: (readonly [start: number, end: number])[]
   /** Memory that was moved, the latest last. */
@@ -56,12 +58,16 @@ export interface Process {
   path: string
   /** Threads that live. */
   threads: number
+  /** Is everything that may be read executable as well (personality READ_IMPLIES_EXEC)? */
+  readImpliesExec: boolean
 }
 
 /** The simulated machine of one log. */
 export class World {
   readonly files: FileTable
   readonly processes = new Map<number, Process>()
+  /** Our identifiers of System V segments, by the log's. */
+  readonly segments = new Map<number, number>()
 
   constructor(readonly k: Kernel = bootForReplay()) {
     this.files = new FileTable(k)
@@ -82,8 +88,15 @@ export class World {
   /** A process that the log never saw begin; nothing is known of its map. */
   appear(pid: number): Process {
     const task = newProcess(this.k, pid)
-    const space: Space = { mm: this.k.tasks.mm(task), recorded: undefined, isForked: false, pending: [], moves: [] }
-    const process: Process = { pid, task, space, path: "", threads: 1 }
+    const space: Space = {
+      mm: this.k.tasks.mm(task),
+      recorded: undefined,
+      isForked: false,
+      isRandom: true,
+      pending: [],
+      moves: []
+    }
+    const process: Process = { pid, task, space, path: "", threads: 1, readImpliesExec: false }
     this.processes.set(pid, process)
     return process
   }
@@ -98,9 +111,17 @@ export class World {
     k.mms.setMdwe(mm, (k.mms.mdwe(old.mm) & PR_MDWE_NO_INHERIT) !== 0 ? 0 : k.mms.mdwe(old.mm))
     k.tasks.setMm(process.task, mm)
     this.put(old.mm, process)
-    process.space = { mm, recorded: new Recollection(maps), isForked: false, pending: [], moves: [] }
+    process.space = {
+      mm,
+      recorded: new Recollection(maps),
+      isForked: false,
+      isRandom: isRandom(maps),
+      pending: [],
+      moves: []
+    }
     process.path = event.path
     process.threads = 1
+    process.readImpliesExec = false
     this.placeAll(mm, maps)
     this.setBounds(mm, event, maps)
     return process
@@ -132,7 +153,10 @@ export class World {
     const processes = [...this.processes.values()].map((process) => ({ process, was: { ...process } }))
     const spaces = processes.map(({ process: { space } }) => ({ space, pending: space.pending }))
     const files = this.files.save()
+    const segments = [...this.segments]
     return () => {
+      this.segments.clear()
+      for (const [theirs, ours] of segments) this.segments.set(theirs, ours)
       this.processes.clear()
       for (const { process, was } of processes) this.processes.set(was.pid, Object.assign(process, was))
       for (const { pending, space } of spaces) space.pending = pending
@@ -148,10 +172,11 @@ export class World {
       mm: k.tasks.mm(task),
       recorded: parent.space.recorded?.copy(),
       isForked: true,
+      isRandom: parent.space.isRandom,
       pending: [],
       moves: parent.space.moves
     }
-    const child: Process = { pid, task, space, path: parent.path, threads: 1 }
+    const child: Process = { pid, task, space, path: parent.path, threads: 1, readImpliesExec: parent.readImpliesExec }
     this.processes.set(pid, child)
     return child
   }
@@ -162,7 +187,14 @@ export class World {
     if (task === 0) vmBugOn(`more processes at once than there is room for: ${k.config.maxMms}`)
     k.tasks.setMm(task, parent.space.mm)
     k.mms.addUsers(parent.space.mm, 1)
-    const child: Process = { pid, task, space: parent.space, path: parent.path, threads: 1 }
+    const child: Process = {
+      pid,
+      task,
+      space: parent.space,
+      path: parent.path,
+      threads: 1,
+      readImpliesExec: parent.readImpliesExec
+    }
     this.processes.set(pid, child)
     return child
   }
@@ -228,3 +260,6 @@ function mmapBaseOf(maps: readonly MapLine[], stack: MapLine | undefined): numbe
   for (const line of maps) if (line.end <= top && line.name !== VSYSCALL) base = Math.max(base, line.end)
   return base === 0 ? top : base
 }
+
+/** Does a first map have its stack elsewhere than at the end of user space? */
+const isRandom = (maps: readonly MapLine[]): boolean => maps.find((line) => line.name === "[stack]")?.end !== TASK_PAGES
