@@ -40,6 +40,10 @@ describe("mprotect over several areas", () => {
     expect(p.mprotect("a1+2", RW | SEM)).toBe("ok")
     expect(p.draw()).toBe("aaaa")
     expect(p.mprotect("a1+2", RO), "where there would be work").toBe("ENOMEM")
+    const q = world("bb")
+    q.mmap("a2+4", RW, ANON | MAP.NORESERVE)
+    expect(q.mprotect("a0+4", RW), "nor as the last of several").toBe("ok")
+    expect(q.areas()).toEqual(["a0+2 rw-p", "a2+4 rw-p nr"])
   })
 })
 

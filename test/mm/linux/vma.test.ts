@@ -58,6 +58,17 @@ describe("neighbours", () => {
     expect(p.areas(), "the new one comes under it").toEqual(["a2+2 rw-p gu"])
   })
 
+  it("get what may be guarded from a part that moves in, too [L-VMA-03]", () => {
+    const p = world()
+    p.mmap("a0+4", RW, MAP.SHARED, p.memfd(4))
+    p.mremap("a2+2", "a20+2")
+    p.madvise("a20", MADV.GUARD_INSTALL)
+    expect(p.areas()).toEqual(["a0+2 rw-s", "a20+2 rw-s gu"])
+    p.mremap("a20+2", "a2+2")
+    expect(p.areas()).toEqual(["a0+4 rw-s gu"])
+    expect(p.read("a0+4")).toBe("1 2 SEGV_MAPERR 4")
+  })
+
   it("of one open file are one through any of its descriptors; not through another open of it [L-VMA-04]", () => {
     const p = world()
     const fd = p.open("/f")
@@ -142,24 +153,31 @@ describe("memory that was moved", () => {
     expect(p.offset("a12"), "written by now").toBe("a10")
   })
 
-  it("that a child inherited stays apart from fresh memory, whichever of the two moves [L-VMA-14]", () => {
+  it("that a child inherited stays apart from fresh memory, whichever of the two moves [L-VMA-10, L-VMA-14, L-VMA-21]", () => {
     const p = world("a")
     p.write("a0")
     const child = p.fork()
-    child.mmap("a20", RW)
-    expect(child.mremap("a0", "a21")).toBe("a21")
-    expect(child.areas()).toEqual(["a20 rw-p", "a21 rw-p"])
-    const other = p.fork()
-    other.mmap("a20", RW)
-    expect(other.mremap("a20", "a1")).toBe("a1")
-    expect(other.draw()).toBe("a|a")
-    p.exit()
+    child.mmap("a1", RW)
+    child.mremap("a0", "a20")
+    expect(child.mremap("a20", "a0"), "back, to the offset that would fit").toBe("a0")
+    expect(child.draw()).toBe("a|a")
+    child.mremap("a1", "a20")
+    expect(child.mremap("a20", "a1")).toBe("a1")
+    expect(child.draw()).toBe("a|a")
+    p.mremap("a0", "a20")
+    p.mmap("a1", RW)
+    p.mremap("a20", "a0")
+    expect(p.draw(), "the parent's own is not inherited").toBe("aa")
+    expect(p.k.vmas.anon(p.area("a0")), "what took it in has its anon_vma").not.toBe(0)
   })
 
   it("to the end of its own area becomes part of it while nobody wrote there [L-VMA-40]", () => {
     const p = world("aaaa")
     expect(p.mremap("a0+2", "a4+2")).toBe("a4")
     expect(p.draw()).toBe("..aaaa")
+    const between = world("aa..aaaa")
+    expect(between.mremap("a6+2", "a2+2"), "it vanishes into the one below").toBe("a2")
+    expect(between.draw()).toBe("aaaaaa")
     const q = world("aaaa")
     q.write("a1")
     expect(q.mremap("a0+2", "a4+2")).toBe("a4")
