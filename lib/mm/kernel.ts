@@ -22,6 +22,17 @@ import { Xarray } from "./store/xarray.ts"
 /** An invariant of the world: appends a sentence for each thing that breaks it. */
 export type Check = (k: Kernel, wrong: string[]) => void
 
+/** A mapping that is about to be made, as its owner may change it (vm_area_desc). Places and lengths in pages. */
+export interface Asked {
+  readonly mm: number
+  readonly start: number
+  readonly pages: number
+  readonly pgoff: number
+  readonly file: number
+  /** Low half of the VM_* word. */
+  lo: number
+}
+
 /** A row of `k.ops`: what answers for an area or a device's file (vm_operations, file_operations). */
 export interface Ops {
   /** For messages and for identity (`vma->vm_ops == &ops`). */
@@ -30,8 +41,12 @@ export interface Ops {
   readonly hooks: number
   /** Vetoes a split in the core itself (special mappings): errno or OK. */
   readonly maySplit?: (k: Kernel, vma: number, vpn: number) => number
-  /** The core's own owners hear in place of what drivers hear by hooks. A new area is about to be inserted: OK, or an
-   * errno that refuses it. Not asked where the range became part of a neighbour.
+  /** The core's own owners hear in place of what drivers hear by hooks. A range is to be mapped (mmap_prepare): OK, or an
+   * errno that refuses it.
+   */
+  readonly prepare?: (k: Kernel, asked: Asked) => number
+  /** An area for it is about to be inserted (mmap): OK, or an errno that refuses it. Not asked where the range became part
+   * of a neighbour.
    */
   readonly mapped?: (k: Kernel, vma: number) => number
   /** There is one more area of the owner's: by a split, a move or a fork. */

@@ -6,7 +6,9 @@ import { lowBits, type Word } from "../mm/base/units.ts"
 import type { Kernel } from "../mm/kernel.ts"
 import type { Task } from "../mm/store/tasks.ts"
 import { brk } from "../mm/sys/brk.ts"
-import { addSeals, fallocate, ftruncate, getSeals, preadUser, pwriteUser } from "../mm/sys/file.ts"
+import { close, dup } from "../mm/sys/fd.ts"
+import { fallocate, fchmod, ftruncate, preadUser, pwriteUser } from "../mm/sys/file.ts"
+import { addSeals, getSeals, memfdCreate, memfdSecret } from "../mm/sys/memfd.ts"
 import { mlock, mlockall, munlock, munlockall } from "../mm/sys/mlock.ts"
 import { PR_GET_MDWE, PR_SET_MDWE, setMdwe, setrlimit } from "../mm/sys/rlimit.ts"
 import { madvise } from "../mm/sys/madvise.ts"
@@ -49,6 +51,11 @@ export const calls: Readonly<Record<string, Call>> = {
   fallocate: (k, task, a) => fallocate(k, task, a(0), a(1), a(2), a(3)),
   pread_mem: (k, task, a) => preadUser(k, task, a(0), a(1), a(2), a(3)),
   pwrite_mem: (k, task, a) => pwriteUser(k, task, a(0), a(1), a(2), a(3)),
+  close: (k, task, a) => close(k, task, a(0)),
+  dup: (k, task, a) => dup(k, task, a(0)),
+  fchmod: (k, task, a) => fchmod(k, task, a(0), a(1)),
+  memfd_create: (k, task, a) => memfdCreate(k, task, a(0), a(1)),
+  memfd_secret: (k, task, a) => memfdSecret(k, task, a(0)),
   shmget: (k, task, a) => shmget(k, task, a(0), a(1), a(2)),
   shmat: (k, task, a) => shmat(k, task, a(0), a(1), a(2)),
   shmdt: (k, task, a) => shmdt(k, task, a(0)),

@@ -6,7 +6,9 @@ import type { Kernel } from "../../lib/mm/kernel.ts"
 import { createFile, installFd, openAnonymous, openPath, writeObject } from "../../lib/mm/object/file.ts"
 import { FILE_REGULAR, FILE_SHMEM, FMODE_READ, FMODE_WRITE } from "../../lib/mm/store/files.ts"
 import { brk } from "../../lib/mm/sys/brk.ts"
-import { addSeals, fallocate, ftruncate, pread, preadUser, pwrite, pwriteUser } from "../../lib/mm/sys/file.ts"
+import { close, dup } from "../../lib/mm/sys/fd.ts"
+import { fallocate, fchmod, ftruncate, pread, preadUser, pwrite, pwriteUser } from "../../lib/mm/sys/file.ts"
+import { addSeals, memfdCreate, memfdSecret } from "../../lib/mm/sys/memfd.ts"
 import { madvise } from "../../lib/mm/sys/madvise.ts"
 import { mincore } from "../../lib/mm/sys/mincore.ts"
 import { mlock, mlockall, munlock } from "../../lib/mm/sys/mlock.ts"
@@ -148,6 +150,15 @@ export const doors: readonly Door[] = [
     good: [0, at + 4000, 300, 4000],
     run: ({ k, task }, a, b, c, d) => call(k, () => pwriteUser(k, task, a, b, c, d))
   },
+  { name: "fchmod", good: [1, 0o644], run: ({ k, task }, a, b) => fchmod(k, task, a, b) },
+  { name: "dup", good: [1], run: ({ k, task }, a) => dup(k, task, a) },
+  { name: "close", good: [0], run: ({ k, task }, a) => close(k, task, a) },
+  {
+    name: "memfd_create",
+    good: [at, 2],
+    run: ({ k, task }, a, b) => call(k, () => memfdCreate(k, task, a, b))
+  },
+  { name: "memfd_secret", good: [0], run: ({ k, task }, a) => memfdSecret(k, task, a) },
   { name: "shmget", good: [7, 8192, 0o1600], run: ({ k, task }, a, b, c) => shmget(k, task, a, b, c) },
   {
     name: "shmat",

@@ -67,11 +67,21 @@ export function getUnmappedArea(
 
 function place(k: Kernel, mm: Mm, hint: Vpn, len: number, flags: number, file: File, pgoff: PgOff): number {
   if ((flags & FIXED) !== 0) return hint
+  const unit = file === 0 ? 0 : k.files.unit(k.files.obj(file))
+  if (unit !== 0) return placeHuge(k, mm, Math.ceil(hint / unit) * unit, len, flags, unit)
   if (len >= PMD_PAGES && isForHuge(k, hint, len, flags, file, pgoff)) {
     const at = placeAligned(k, mm, hint, len, flags, file === 0 ? 0 : pgoff)
     if (at >= 0) return at
   }
   return unaligned(k, mm, hint, len, flags)
+}
+
+/** Huge pages: the hint if it is free, else a multiple of `unit` in a place that has room for one whatever its start. */
+function placeHuge(k: Kernel, mm: Mm, hint: Vpn, len: number, flags: number, unit: number): number {
+  const near = hint === 0 ? ENOMEM : unaligned(k, mm, hint, len, flags)
+  if (near === hint) return near
+  const at = unaligned(k, mm, 0, len + unit - 1, flags)
+  return at < 0 ? at : Math.ceil(at / unit) * unit
 }
 
 /** Is a place wanted at which huge pages would fit? For private anonymous memory that is a multiple of 2 MiB and has no

@@ -25,6 +25,8 @@ export const OPS_SHMEM = 1
 export const OPS_FILE = 2
 export const OPS_SPECIAL = 3
 export const OPS_SHM = 4
+export const OPS_SECRET = 5
+export const OPS_HUGETLB = 6
 
 /** Adds a row of operations; its number is what areas and files carry. */
 export function registerOps(k: Kernel, ops: Ops): number {

@@ -28,6 +28,8 @@ export interface KernelConfig {
   readonly overcommit: 0 | 1 | 2
   /** sysctl vm.overcommit_ratio in percent, mode 2. */
   readonly overcommitRatio: number
+  /** sysctl vm.memfd_noexec: 1 files of memfd_create are not executable unless MFD_EXEC says so, 2 nor then. */
+  readonly memfdNoexec: 0 | 1 | 2
   /** sysctl kernel.shmmax: bytes of one System V segment; kernel.shmall: pages of all; kernel.shmmni: how many. */
   readonly shmmax: number
   readonly shmall: number
@@ -53,6 +55,7 @@ export const defaults: KernelConfig = {
   lsmMinAddr: 65536,
   overcommit: 0,
   overcommitRatio: 50,
+  memfdNoexec: 0,
   shmmax: 2 ** 64 - 2 ** 24,
   shmall: 2 ** 64 - 2 ** 24,
   shmmni: 4096,

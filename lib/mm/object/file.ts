@@ -1,17 +1,19 @@
 /** Making files: what a path names, and open files of every kind. Floor 5. */
 import { EEXIST, EINVAL, EMFILE, ENFILE, ENOENT, ENOMEM, OK } from "../../flags/Errno.ts"
 import { fput, putObject } from "../area/object.ts"
-import { OPS_FILE, OPS_SHM, OPS_SHMEM } from "../area/ops.ts"
+import { OPS_FILE, OPS_HUGETLB, OPS_SECRET, OPS_SHM, OPS_SHMEM } from "../area/ops.ts"
 import type { Pfn } from "../base/units.ts"
 import type { Backing, Kernel } from "../kernel.ts"
 import {
   type File,
   FILE_ANON_SHARED,
   FILE_DEVICE,
+  FILE_HUGETLB,
   FILE_NOEXEC,
   FILE_OBJECT,
   FILE_PIPE,
   FILE_REGULAR,
+  FILE_SECRET,
   FILE_SHM,
   FILE_SHMEM,
   FMODE_READ,
@@ -19,9 +21,10 @@ import {
   type Obj
 } from "../store/files.ts"
 import { F_DIRTY, F_UPTODATE } from "../store/frames.ts"
+import { CAP_FOWNER, type Task } from "../store/tasks.ts"
 import { MAX_INDEX } from "../store/xarray.ts"
 import { readNow } from "./filemap.ts"
-import { shmemAddPage } from "./shmem.ts"
+import { F_SEAL_SEAL, shmemAddPage } from "./shmem.ts"
 
 /** Row of vm_operations that areas of a file get; 0 where it has none (/dev/zero: private memory, anonymous). */
 export function vmOpsOf(k: Kernel, f: File): number {
@@ -29,8 +32,16 @@ export function vmOpsOf(k: Kernel, f: File): number {
   if (kind === FILE_SHMEM || kind === FILE_ANON_SHARED) return OPS_SHMEM
   if (kind === FILE_REGULAR) return OPS_FILE
   if (kind === FILE_SHM) return OPS_SHM
+  if (kind === FILE_SECRET) return OPS_SECRET
+  if (kind === FILE_HUGETLB) return OPS_HUGETLB
   return kind === FILE_DEVICE || kind === FILE_OBJECT ? k.files.ops(f) : 0
 }
+
+/** May `task` do to object `o` what only its owner may?
+ * @source fs/inode.c inode_owner_or_capable (v6.18)
+ */
+export const isOwnerOrCapable = (k: Kernel, task: Task, o: Obj): boolean =>
+  k.files.uid(o) === k.tasks.uid(task) || k.tasks.capable(task, CAP_FOWNER)
 
 /** Makes the file `path` of `sizeBytes`; its pages come from `backing`, or are zeroes.
  * @returns OK | EEXIST | ENFILE
@@ -45,6 +56,7 @@ export function createFile(
   if (k.paths.has(path)) return EEXIST
   const o = k.files.allocObj(kind, sizeBytes)
   if (o === 0) return ENFILE
+  if (kind === FILE_SHMEM) k.files.setSeals(o, F_SEAL_SEAL) // only memfd_create makes files that can be sealed
   if (backing !== undefined) k.files.setBacking(o, k.backings.push(backing) - 1)
   k.paths.set(path, { kind, obj: o, ops: 0, flags: 0 })
   return OK

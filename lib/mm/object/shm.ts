@@ -3,14 +3,17 @@
  * Each attachment is an open file of its own, so two of them never merge; each area of it counts.
  * @source ipc/shm.c shm_open, shm_close, shm_mmap, shm_destroy (v6.18)
  */
+import { VM_HUGETLB } from "../../flags/bits.ts"
 import { EINVAL, OK } from "../../flags/Errno.ts"
 import { currentTask } from "../area/mm.ts"
-import { putObject } from "../area/object.ts"
+import { putObject, T_SIGBUS } from "../area/object.ts"
 import { vmBugOn } from "../base/debug.ts"
 import type { Check, Kernel, Ops } from "../kernel.ts"
 import type { Segment } from "../store/shm.ts"
 import { FILE_SHM } from "../store/files.ts"
+import { RLIMIT_MEMLOCK, type Task } from "../store/tasks.ts"
 import { VMA_FREE, type Vma } from "../store/vmas.ts"
+import { maySplitHuge, prepareHuge } from "./hugetlb.ts"
 import { shmemGetPage } from "./shmem.ts"
 
 /** Goes with its last attachment. */
@@ -28,6 +31,7 @@ const segmentOf = (k: Kernel, v: Vma): Segment => {
 export const shmOps: Ops = {
   name: "shm",
   hooks: 0,
+  prepare: (k, q) => (k.files.unit(k.files.obj(q.file)) === 0 ? OK : prepareHuge(k, q)),
   mapped: (k, v) => {
     const s = k.shm.find(k.files.private(k.vmas.file(v)))
     if (s === undefined) return EINVAL // removed, while only the file was held
@@ -36,8 +40,11 @@ export const shmOps: Ops = {
   },
   opened: (k, v) => attach(k, segmentOf(k, v)),
   closed: (k, v) => detach(k, segmentOf(k, v)),
-  translate: (k, v, pgoff) => shmemGetPage(k, k.vmas.obj(v), pgoff)
+  maySplit: (k, v, vpn) => (isHuge(k, v) ? maySplitHuge(k, v, vpn) : OK),
+  translate: (k, v, pgoff) => (isHuge(k, v) ? T_SIGBUS : shmemGetPage(k, k.vmas.obj(v), pgoff))
 }
+
+const isHuge = (k: Kernel, v: Vma): boolean => (k.vmas.flags(v) & VM_HUGETLB) !== 0
 
 function attach(k: Kernel, s: Segment): void {
   s.attached++
@@ -64,6 +71,14 @@ export function destroy(k: Kernel, s: Segment): void {
 
 /** Pages that a lock on the segment counts. */
 const pagesOf = (s: Segment): number => Math.ceil(s.sizeBytes / 4096)
+
+/** Would `pages` more of locked shared memory stay within RLIMIT_MEMLOCK of the user?
+ * @source mm/mlock.c user_shm_lock (v6.18)
+ */
+export function mayLockShared(k: Kernel, task: Task, pages: number): boolean {
+  const locked = (k.shm.lockedPages.get(k.tasks.uid(task)) ?? 0) + pages
+  return locked <= Math.floor(k.tasks.rlimit(task, RLIMIT_MEMLOCK) / 4096)
+}
 
 /** Keeps the segment in memory, and counts it as its locker's.
  * @source mm/shmem.c shmem_lock, mm/mlock.c user_shm_lock (v6.18)

@@ -1,6 +1,7 @@
 /** Open files and the objects behind them. Floor 2.
  *
  *     object  i Int32 [o<<4 | f]  0 refs 1 kind 2 writable mappings 3 pages cached 4 seals 5 backing 6 mode 7 next free
+ *                                 8 pages of a huge page 9 owner
  *             size, commit Float64 [o]    bytes; pages promised at creation (shared anonymous memory)
  *     file    i Int32 [f<<3 | f]  0 refs 1 mode 2 object 3 kind 4 ops 5 private 6 next free 7 flags
  *
@@ -29,6 +30,10 @@ export const FILE_OBJECT = 8
 export const FILE_MEMORY = 9
 /** One attachment of a System V segment; its object is the segment's, `private` the segment's id. */
 export const FILE_SHM = 10
+/** memfd_secret: memory that the kernel itself does not map. */
+export const FILE_SECRET = 11
+/** Of huge pages. */
+export const FILE_HUGETLB = 12
 
 export const FMODE_READ = 1
 export const FMODE_WRITE = 2
@@ -45,6 +50,8 @@ const O_SEALS = 4
 const O_BACKING = 5
 const O_MODE = 6
 const O_NEXT = 7
+const O_UNIT = 8
+const O_UID = 9
 
 const F_REFS = 0
 const F_MODE = 1
@@ -161,6 +168,20 @@ export class Files {
   }
   setObjMode(o: Obj, m: number): void {
     this.oi[(o << 4) + O_MODE] = m
+  }
+  /** Whose it is. */
+  uid(o: Obj): number {
+    return this.oi[(o << 4) + O_UID]!
+  }
+  setUid(o: Obj, uid: number): void {
+    this.oi[(o << 4) + O_UID] = uid
+  }
+  /** Pages of a huge page of a file that consists of them; 0 for all others. */
+  unit(o: Obj): number {
+    return this.oi[(o << 4) + O_UNIT]!
+  }
+  setUnit(o: Obj, pages: number): void {
+    this.oi[(o << 4) + O_UNIT] = pages
   }
   cached(o: Obj): number {
     return this.oi[(o << 4) + O_CACHED]!

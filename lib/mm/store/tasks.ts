@@ -24,8 +24,10 @@ export const CAP_SYS_ADMIN = 8
 export const CAP_SYS_NICE = 16
 export const CAP_IPC_OWNER = 32
 export const CAP_SYS_PTRACE = 64
+export const CAP_FOWNER = 128
+export const CAP_DAC_OVERRIDE = 256
 /** root. */
-export const CAPS_ALL = 127
+export const CAPS_ALL = 511
 
 export const TASK_FREE = 0
 export const TASK_LIVE = 1
@@ -37,6 +39,8 @@ export class Tasks {
   private readonly i: Int32Array
   private readonly lim: Float64Array
   readonly fd: Int32Array
+  /** By descriptor: does exec close it? */
+  private readonly cloexec: Uint8Array
   readonly names: string[] = []
   private top = 1
   live = 0
@@ -48,6 +52,7 @@ export class Tasks {
     this.i = new Int32Array(max << 3)
     this.lim = new Float64Array(max << 5).fill(Infinity)
     this.fd = new Int32Array(max * MAX_FDS)
+    this.cloexec = new Uint8Array(max * MAX_FDS)
   }
 
   /** A live process with what `parent` has; without one it is root's: all capabilities, no limits. 0 when the pool is empty. */
@@ -135,6 +140,14 @@ export class Tasks {
   }
   setFile(t: Task, fd: number, file: number): void {
     this.fd[t * MAX_FDS + fd] = file
+    this.cloexec[t * MAX_FDS + fd] = 0
+  }
+  /** Does exec close descriptor `fd` (FD_CLOEXEC)? */
+  closesOnExec(t: Task, fd: number): boolean {
+    return this.cloexec[t * MAX_FDS + fd] === 1
+  }
+  setCloexec(t: Task, fd: number): void {
+    this.cloexec[t * MAX_FDS + fd] = 1
   }
   /** Lowest free descriptor; -1 if none. */
   freeFd(t: Task): number {

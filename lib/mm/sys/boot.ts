@@ -1,10 +1,12 @@
 /** Boot: a machine with every floor's vtables and invariants in place. Floor 6. */
 import { checkAreas } from "../area/check.ts"
-import { OPS_FILE, OPS_SHM, OPS_SHMEM, OPS_SPECIAL, registerOps } from "../area/ops.ts"
+import { OPS_FILE, OPS_HUGETLB, OPS_SECRET, OPS_SHM, OPS_SHMEM, OPS_SPECIAL, registerOps } from "../area/ops.ts"
 import type { KernelConfig } from "../base/config.ts"
 import { vmBugOn } from "../base/debug.ts"
 import { Kernel } from "../kernel.ts"
 import { fileOps } from "../object/filemap.ts"
+import { hugetlbOps } from "../object/hugetlb.ts"
+import { secretOps } from "../object/secret.ts"
 import { segmentsAreCounted, shmOps } from "../object/shm.ts"
 import { shmemOps } from "../object/shmem.ts"
 import { specialOps } from "../object/special.ts"
@@ -21,7 +23,9 @@ export function boot(config: Partial<KernelConfig> = {}): Kernel {
     [OPS_SHMEM, shmemOps],
     [OPS_FILE, fileOps],
     [OPS_SPECIAL, specialOps],
-    [OPS_SHM, shmOps]
+    [OPS_SHM, shmOps],
+    [OPS_SECRET, secretOps],
+    [OPS_HUGETLB, hugetlbOps]
   ] as const)
     if (registerOps(k, ops) !== row) vmBugOn(`row ${row} of operations is taken`)
   k.checks.push(...checkAreas, ...checkPages, ...checkObjects, segmentsAreCounted)

@@ -1,9 +1,8 @@
-/** System calls on files, as far as they change what is mapped: read, write, truncate, punch, seal. Floor 6.
- * @source mm/shmem.c shmem_file_write_iter, shmem_fallocate, shmem_setattr; mm/memfd.c memfd_add_seals (v6.18)
+/** System calls on files, as far as they change what is mapped: read, write, truncate, punch. Floor 6.
+ * @source mm/shmem.c shmem_file_write_iter, shmem_fallocate, shmem_setattr (v6.18)
  */
 import {
   EBADF,
-  EBUSY,
   EFAULT,
   EFBIG,
   EINVAL,
@@ -19,12 +18,11 @@ import { T_OOM } from "../area/object.ts"
 import type { Verb } from "../base/stop.ts"
 import { lowBits, registerOf, TASK_SIZE, type Word } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
-import { readObject, writeBegin, writeEnd } from "../object/file.ts"
+import { isOwnerOrCapable, readObject, writeBegin, writeEnd } from "../object/file.ts"
 import {
   F_SEAL_EXEC,
   F_SEAL_FUTURE_WRITE,
   F_SEAL_GROW,
-  F_SEAL_SEAL,
   F_SEAL_SHRINK,
   F_SEAL_WRITE,
   shmemAddPage
@@ -34,8 +32,10 @@ import type { FaultStops } from "../page/fault.ts"
 import {
   FILE_DEVICE,
   FILE_DIR,
+  FILE_HUGETLB,
   FILE_PIPE,
   FILE_REGULAR,
+  FILE_SECRET,
   FILE_SHMEM,
   FILE_ZERO,
   FMODE_READ,
@@ -47,7 +47,6 @@ import { copyFromUserNow, copyToUser, faultInReadable } from "./usercopy.ts"
 
 const FALLOC_KEEP_SIZE = 1
 const FALLOC_PUNCH_HOLE = 2
-const ALL_SEALS = 0x3f
 /** MAX_RW_COUNT: more is not moved by one call. */
 const MAX_RW = 0x7fff_f000
 const signed = (x: Word): bigint => BigInt.asIntN(64, registerOf(x))
@@ -57,7 +56,7 @@ function seekable(k: Kernel, task: number, fd: Word, mode: number, off: Word): n
   const f = k.tasks.file(task, lowBits(fd))
   if (signed(off) < 0n) return EINVAL
   if (f === 0) return EBADF
-  if (k.files.kind(f) === FILE_PIPE) return ESPIPE
+  if (k.files.kind(f) === FILE_PIPE || k.files.kind(f) === FILE_SECRET) return ESPIPE
   if ((k.files.mode(f) & mode) === 0) return EBADF
   return k.files.kind(f) === FILE_DIR ? EISDIR : f
 }
@@ -73,7 +72,15 @@ export function pread(k: Kernel, task: number, fd: Word, into: Uint8Array, off: 
     into.fill(0)
     return into.length
   }
+  if (kind === FILE_HUGETLB) return readHoles(k, k.files.obj(f), Number(signed(off)), into)
   return kind === FILE_DEVICE ? EINVAL : readObject(k, k.files.obj(f), Number(signed(off)), into)
+}
+
+/** Reads zeroes up to the end. */
+function readHoles(k: Kernel, o: number, from: number, into: Uint8Array): number {
+  const n = Math.max(0, Math.min(into.length, k.files.size[o]! - from))
+  into.fill(0, 0, n)
+  return n
 }
 
 /** Writes `data` at byte `off` of an open file.
@@ -84,7 +91,7 @@ export function pwrite(k: Kernel, task: number, fd: Word, data: Uint8Array, off:
   if (f < 0) return f
   const kind = k.files.kind(f)
   if (kind === FILE_ZERO) return data.length
-  if (kind === FILE_DEVICE) return EINVAL
+  if (kind === FILE_DEVICE || kind === FILE_HUGETLB) return EINVAL
   const o = k.files.obj(f)
   const to = Number(signed(off))
   for (let done = 0; done < data.length;) {
@@ -147,7 +154,7 @@ export function* pwriteUser(k: Kernel, task: number, fd: Word, addr: Word, len: 
   const want = Math.min(Number(registerOf(len)), MAX_RW)
   const kind = k.files.kind(f)
   if (kind === FILE_ZERO) return want
-  if (kind === FILE_DEVICE) return EINVAL
+  if (kind === FILE_DEVICE || kind === FILE_HUGETLB) return EINVAL
   const mm = k.tasks.mm(task)
   const o = k.files.obj(f)
   for (let done = 0; done < want;) {
@@ -167,22 +174,42 @@ export function* pwriteUser(k: Kernel, task: number, fd: Word, addr: Word, len: 
   return want
 }
 
-/** Sets the size of an open file.
- * @returns OK | EINVAL negative, not writable, nothing with a size | EBADF | EPERM sealed | EFBIG
+/** Files that have a size. */
+const SIZED: ReadonlySet<number> = new Set([FILE_REGULAR, FILE_SHMEM, FILE_SECRET, FILE_HUGETLB])
+
+/** Sets the size of an open file; that of secret memory once.
+ * @returns OK | EINVAL negative, not writable, nothing with a size, no multiple of its huge pages | EBADF | EPERM sealed | EFBIG
  */
 export function ftruncate(k: Kernel, task: number, fd: Word, size: Word): number {
   if (signed(size) < 0n) return EINVAL
   const f = k.tasks.file(task, lowBits(fd))
   if (f === 0) return EBADF
   const kind = k.files.kind(f)
-  if ((k.files.mode(f) & FMODE_WRITE) === 0 || (kind !== FILE_REGULAR && kind !== FILE_SHMEM)) return EINVAL
+  if ((k.files.mode(f) & FMODE_WRITE) === 0 || !SIZED.has(kind)) return EINVAL
   const o = k.files.obj(f)
   const to = Number(signed(size))
+  if (kind === FILE_SECRET && k.files.size[o] !== 0) return EINVAL
+  if (kind === FILE_HUGETLB && to % (k.files.unit(o) * 4096) !== 0) return EINVAL
   const seals = k.files.seals(o)
   if (to < k.files.size[o]! && (seals & F_SEAL_SHRINK) !== 0) return EPERM
   if (to > k.files.size[o]! && (seals & F_SEAL_GROW) !== 0) return EPERM
   if (to > MAX_INDEX * 4096) return EFBIG
   truncateObject(k, o, to)
+  return OK
+}
+
+/** Sets the permission bits of an open file.
+ * @returns OK | EBADF | EPERM not its owner's, or execution is sealed and would change
+ * @source mm/shmem.c shmem_setattr; fs/attr.c setattr_prepare (v6.18)
+ */
+export function fchmod(k: Kernel, task: number, fd: Word, mode: Word): number {
+  const f = k.tasks.file(task, lowBits(fd))
+  if (f === 0) return EBADF
+  const o = k.files.obj(f)
+  const want = lowBits(mode) & 0o7777
+  if (!isOwnerOrCapable(k, task, o)) return EPERM
+  if ((k.files.seals(o) & F_SEAL_EXEC) !== 0 && ((k.files.objMode(o) ^ want) & 0o111) !== 0) return EPERM
+  k.files.setObjMode(o, want)
   return OK
 }
 
@@ -200,7 +227,8 @@ export function fallocate(k: Kernel, task: number, fd: Word, mode: Word, off: Wo
   const kind = k.files.kind(f)
   if (kind === FILE_PIPE) return ESPIPE
   if (kind === FILE_DIR) return EISDIR
-  if (kind !== FILE_SHMEM && kind !== FILE_REGULAR) return ENODEV
+  if (!SIZED.has(kind)) return ENODEV
+  if (kind === FILE_SECRET) return EOPNOTSUPP
   if ((m & ~(FALLOC_KEEP_SIZE | FALLOC_PUNCH_HOLE)) !== 0) return EOPNOTSUPP
   const o = k.files.obj(f)
   const from = Number(signed(off))
@@ -212,6 +240,7 @@ export function fallocate(k: Kernel, task: number, fd: Word, mode: Word, off: Wo
     return OK
   }
   if ((seals & F_SEAL_GROW) !== 0 && to > k.files.size[o]!) return EPERM
+  if (kind === FILE_HUGETLB) return ENOSPC // the pool is empty
   if (to > MAX_INDEX * 4096) return EFBIG
   for (let i = Math.floor(from / 4096); i * 4096 < to; i++) {
     let p = k.xarray.load(o, i)
@@ -223,33 +252,5 @@ export function fallocate(k: Kernel, task: number, fd: Word, mode: Word, off: Wo
     k.frames.setFlag(p, F_DIRTY)
   }
   if ((m & FALLOC_KEEP_SIZE) === 0 && to > k.files.size[o]!) k.files.size[o] = to
-  return OK
-}
-
-/** F_GET_SEALS. Only shared memory has seals.
- * @returns seal bits | EBADF | EINVAL
- */
-export function getSeals(k: Kernel, task: number, fd: Word): number {
-  const f = k.tasks.file(task, lowBits(fd))
-  if (f === 0) return EBADF
-  return k.files.kind(f) === FILE_SHMEM ? k.files.seals(k.files.obj(f)) : EINVAL
-}
-
-/** F_ADD_SEALS.
- * @returns OK | EBADF | EPERM not writable, or sealed against seals | EINVAL unknown bits, not shared memory | EBUSY a writable mapping
- */
-export function addSeals(k: Kernel, task: number, fd: Word, bits: Word): number {
-  const f = k.tasks.file(task, lowBits(fd))
-  if (f === 0) return EBADF
-  if ((k.files.mode(f) & FMODE_WRITE) === 0) return EPERM
-  let add = lowBits(bits)
-  if ((add & ~ALL_SEALS) !== 0 || k.files.kind(f) !== FILE_SHMEM) return EINVAL
-  const o = k.files.obj(f)
-  const have = k.files.seals(o)
-  if ((have & F_SEAL_SEAL) !== 0) return EPERM
-  if ((add & F_SEAL_WRITE) !== 0 && (have & F_SEAL_WRITE) === 0 && k.files.writable(o) > 0) return EBUSY
-  if ((add & F_SEAL_EXEC) !== 0 && (k.files.objMode(o) & 0o111) !== 0)
-    add |= F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE
-  k.files.setSeals(o, have | add)
   return OK
 }

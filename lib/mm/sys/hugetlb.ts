@@ -1,45 +1,40 @@
-/** MAP_HUGETLB without a file, on a machine whose pool of huge pages is empty: what fails when. Floor 6.
- * @source mm/mmap.c ksys_mmap_pgoff; fs/hugetlbfs/inode.c hugetlb_get_unmapped_area, hugetlbfs_file_mmap (v6.18)
+/** mmap and mremap of huge pages: lengths and places are multiples of them. Floor 6.
+ * @source mm/mmap.c ksys_mmap_pgoff; fs/hugetlbfs/inode.c hugetlb_get_unmapped_area (v6.18)
  */
-import { EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW, OK } from "../../flags/Errno.ts"
+import { EINVAL, ENOMEM, OK } from "../../flags/Errno.ts"
 import * as MAP from "../../flags/MapFlags.ts"
-import { PMD_PAGES, TASK_PAGES, type Vpn, WORD_PAGES } from "../base/units.ts"
+import { TASK_PAGES, type Vpn, WORD_PAGES } from "../base/units.ts"
 
 /** Pages that a regular file can have: offset and length together. @source mm/mmap.c file_mmap_size_max (v6.18) */
 export const MAX_FILE_PAGES = 2 ** 51 - 1
 
-/** Length in pages, rounded up to the huge page.
- * @returns pages | EINVAL no such size, or a length that wraps
- */
-export function hugeLength(flags: number, pages: number): number {
-  const log = (flags >>> MAP.HUGE_SHIFT) & 0x3f
-  if (log !== 0 && log !== 21 && log !== 30) return EINVAL
-  const unit = log === 30 ? PMD_PAGES * PMD_PAGES : PMD_PAGES
+/** The size of a huge page that flags ask for: its logarithm, 0 the usual one. */
+export const hugeLog = (flags: number): number => (flags >>> MAP.HUGE_SHIFT) & 0x3f
+
+/** Length in pages, rounded up to huge pages of `unit`; 0 where that leaves the 64 bits. */
+export function hugeLength(pages: number, unit: number): number {
   const rounded = Math.ceil(pages / unit) * unit
-  return rounded === 0 || rounded >= WORD_PAGES ? EINVAL : rounded
+  return rounded >= WORD_PAGES ? 0 : rounded
 }
 
-/** Where MAP_FIXED puts it must be a multiple of the huge page.
+/** Length and fixed place must be multiples of the huge page.
  * @returns OK | EINVAL | ENOMEM longer than user space
  */
-export function hugeAddress(flags: number, hint: Vpn, aligned: boolean, pages: number): number {
+export function hugeAddress(flags: number, hint: Vpn, aligned: boolean, pages: number, unit: number): number {
   if (pages > TASK_PAGES) return ENOMEM
-  return (flags & MAP.FIXED) !== 0 && (!aligned || hint % PMD_PAGES !== 0) ? EINVAL : OK
+  if (pages % unit !== 0) return EINVAL
+  return (flags & MAP.FIXED) !== 0 && (!aligned || hint % unit !== 0) ? EINVAL : OK
 }
 
-/** do_mmap's checks of a file, for the nameless hugetlb file.
- * @returns OK | EOVERFLOW | EINVAL | EOPNOTSUPP
+/** A move of huge pages: they move and shrink whole, and do not grow. Rounds the lengths up.
+ * @returns may it be done?
+ * @source mm/mremap.c align_hugetlb (v6.18)
  */
-export function hugeFile(flags: number, pgoff: number, pages: number): number {
-  const type = flags & MAP.TYPE
-  if (pgoff + pages > MAX_FILE_PAGES) return EOVERFLOW
-  if (type === MAP.SHARED_VALIDATE && (flags & ~MAP.LEGACY_MASK) !== 0) return EOPNOTSUPP
-  if (type !== MAP.SHARED && type !== MAP.SHARED_VALIDATE && type !== MAP.PRIVATE) return EINVAL
-  return (flags & MAP.GROWSDOWN) !== 0 ? EINVAL : OK
+export function alignRemap(
+  q: { readonly at: Vpn; readonly to: Vpn; oldLen: number; newLen: number },
+  unit: number
+): boolean {
+  q.oldLen = Math.ceil(q.oldLen / unit) * unit
+  q.newLen = Math.ceil(q.newLen / unit) * unit
+  return q.at % unit === 0 && q.to % unit === 0 && q.newLen <= q.oldLen
 }
-
-/** The file's mmap hook; what a MAP_FIXED replaces is gone by then.
- * UNLIKE LINUX: MAP_NORESERVE does not get an area whose every access is a SIGBUS.
- * @returns EINVAL the offset is no multiple of the huge page | ENOMEM the pool is empty
- */
-export const hugeHook = (pgoff: number): number => (pgoff % PMD_PAGES !== 0 ? EINVAL : ENOMEM)

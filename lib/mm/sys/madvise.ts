@@ -35,6 +35,7 @@ import { vmaModify } from "../area/vma.ts"
 import type { Verb } from "../base/stop.ts"
 import { lowBits, offsetInPage, pageOf, pagesUp, PMD_PAGES, type Vpn, type Word, WORD_PAGES } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
+import { isSecret } from "../object/secret.ts"
 import { F_SEAL_FUTURE_WRITE, F_SEAL_WRITE } from "../object/shmem.ts"
 import { punchHole } from "../object/truncate.ts"
 import { ageRange, freeLazily, installGuards, pageOut, removeGuards } from "../page/advise.ts"
@@ -165,13 +166,12 @@ function* adviseArea(k: Kernel, v: Vma, start: Vpn, end: Vpn, advice: number): V
   switch (advice) {
     case MADV.DONTNEED:
     case MADV.DONTNEED_LOCKED:
+    case MADV.FREE:
+      if ((lo & VM_HUGETLB) !== 0) return discardHuge(k, v, start, end, advice)
+      if (advice === MADV.FREE) return free(k, v, start, end)
       if ((lo & (advice === MADV.DONTNEED ? VM_PFNMAP | VM_LOCKED : VM_PFNMAP)) !== 0) return EINVAL
       zapNow(k, v, start, end, ZAP_COWS)
       reclaimTables(k, k.vmas.mmOf(v), start, end)
-      return OK
-    case MADV.FREE:
-      if ((lo & (VM_PFNMAP | VM_LOCKED)) !== 0 || !anonymous) return EINVAL
-      freeLazily(k, v, start, end)
       return OK
     case MADV.COLD:
     case MADV.PAGEOUT:
@@ -193,6 +193,19 @@ function* adviseArea(k: Kernel, v: Vma, start: Vpn, end: Vpn, advice: number): V
       return want === REFUSED ? EINVAL : yield* setFlags(k, v, start, end, want)
     }
   }
+}
+
+function free(k: Kernel, v: Vma, start: Vpn, end: Vpn): number {
+  if ((k.vmas.flags(v) & (VM_PFNMAP | VM_LOCKED)) !== 0 || k.vmas.ops(v) !== 0) return EINVAL
+  freeLazily(k, v, start, end)
+  return OK
+}
+
+/** Of huge pages only whole ones go; here there are none. None of them is anonymous memory that could be freed. */
+function discardHuge(k: Kernel, v: Vma, start: Vpn, end: Vpn, advice: number): number {
+  const unit = k.files.unit(k.vmas.obj(v))
+  if (start % unit !== 0) return EINVAL
+  return advice === MADV.FREE && end - start >= unit ? EINVAL : OK
 }
 
 /** No flag word: bit 31 alone is one, this is not a 32-bit number. */
@@ -283,7 +296,7 @@ function* populate(k: Kernel, mm: Mm, start: Vpn, end: Vpn, write: boolean): Ver
     const v = k.maple.lookup(mm, at)
     if (v === 0) return ENOMEM
     const lo = k.vmas.flags(v)
-    if ((lo & (VM_IO | VM_PFNMAP)) !== 0 || (lo & (write ? VM_WRITE : VM_READ)) === 0) return EINVAL
+    if ((lo & (VM_IO | VM_PFNMAP)) !== 0 || (lo & (write ? VM_WRITE : VM_READ)) === 0 || isSecret(k, v)) return EINVAL
     for (const to = Math.min(end, k.vmas.endOf(v)); at < to; at++) {
       if (isThere(k, mm, at, write)) continue
       const code = yield* resolve(k, v, at, access)

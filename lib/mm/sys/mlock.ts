@@ -27,6 +27,7 @@ import {
   WORD_PAGES
 } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
+import { isSecret } from "../object/secret.ts"
 import type { FaultStops } from "../page/fault.ts"
 import { LOCKED_VM, type Mm, TOTAL_VM } from "../store/mms.ts"
 import { CAP_IPC_LOCK, RLIMIT_MEMLOCK } from "../store/tasks.ts"
@@ -161,11 +162,11 @@ function* applyLockFlags(k: Kernel, mm: Mm, start: Vpn, pages: number, bits: num
   return OK
 }
 
-/** Gives `[start, end)` of `v` these lock bits. Special and droppable memory is passed over. */
+/** Gives `[start, end)` of `v` these lock bits. Special, droppable and secret memory is passed over. */
 function* mlockFixup(k: Kernel, v: Vma, start: Vpn, end: Vpn, bits: number): Verb<AreaStops> {
   const old = k.vmas.flags(v)
   const lo = (old & ~(VM_LOCKED | VM_LOCKONFAULT)) | bits
-  if (lo === old || (old & VM_SPECIAL) !== 0 || (k.vmas.flagsHi(v) & VMH_DROPPABLE) !== 0) return OK
+  if (lo === old || (old & VM_SPECIAL) !== 0 || (k.vmas.flagsHi(v) & VMH_DROPPABLE) !== 0 || isSecret(k, v)) return OK
   const mm = k.vmas.mmOf(v)
   const prev = k.vmas.startOf(v) < start ? v : k.maple.prev(mm, v)
   const w = yield* vmaModify(k, prev, v, start, end, lo, k.vmas.flagsHi(v))

@@ -13,7 +13,6 @@ import {
   VMH_DROPPABLE
 } from "../../flags/bits.ts"
 import { EACCES, EINTR, ENOMEM, OK } from "../../flags/Errno.ts"
-import * as MAP from "../../flags/MapFlags.ts"
 import { enoughMemory, isAccountable, mayExpandVm, vmStatAccount } from "../area/account.ts"
 import { mergeNewRange, mergeNow, planNewRange, type Range } from "../area/merge.ts"
 import { announceMapping, fget, fput } from "../area/object.ts"
@@ -30,7 +29,6 @@ import { ZAP_UNMAP, zapNow } from "../page/zap.ts"
 import { type File, FILE_DEVICE, FILE_OBJECT, FILE_ZERO } from "../store/files.ts"
 import { LOCKED_VM, type Mm } from "../store/mms.ts"
 import { VMA_ATTACHED, type Vma } from "../store/vmas.ts"
-import { hugeHook } from "./hugetlb.ts"
 import { clearGathered, freeTables } from "./munmap.ts"
 
 /** PR_MDWE_REFUSE_EXEC_GAIN. */
@@ -67,12 +65,17 @@ export function* mmapRegion(k: Kernel, q: Request): Verb<"NEED_LOCK" | "NEED_HOO
   for (const v of gathered.vmas) yield* removeVma(k, v)
   let r = EINTR // unless it gets to the end: a hook may be killed
   try {
-    r = (q.flags & MAP.HUGETLB) !== 0 ? hugeHook(q.pgoff) : yield* install(k, q)
+    const refused = askOwner(k, q)
+    r = refused < 0 ? refused : yield* install(k, q)
     return r
   } finally {
     if (r < 0 && (q.lo & VM_ACCOUNT) !== 0) k.committed -= q.pages
   }
 }
+
+/** mmap_prepare: the owner of the file may refuse the mapping, or change its flags, before it is merged or made. */
+const askOwner = (k: Kernel, q: Request): number =>
+  q.file === 0 ? OK : (k.ops[vmOpsOf(k, q.file)]?.prepare?.(k, q) ?? OK)
 
 /** Limits and commitment for the difference between old and new. Returns pages charged, or an errno. */
 function prepare(k: Kernel, q: Request, pages: number, accounted: number): number {
@@ -99,7 +102,7 @@ function reattach(k: Kernel, g: Gathered): void {
  * @returns OK | errno | GIVE_UP, nothing has changed
  */
 export function regionNow(k: Kernel, q: Request): number {
-  if ((q.flags & MAP.HUGETLB) !== 0 || (q.file !== 0 && isDriven(k, q.file))) return GIVE_UP
+  if (q.file !== 0 && isDriven(k, q.file)) return GIVE_UP
   k.maple.neighbours(q.mm, q.start)
   const below = k.maple.near[0]!
   const above = k.maple.near[1]!
@@ -109,6 +112,11 @@ export function regionNow(k: Kernel, q: Request): number {
   const charged = prepare(k, q, 0, 0)
   if (charged < 0) return charged
   const sharedZero = isSharedZero(k, q)
+  const refused = askOwner(k, q)
+  if (refused < 0) {
+    k.committed -= charged
+    return refused
+  }
   const plan = sharedZero ? undefined : planNewRange(k, rangeOf(q, below, above))
   const merged = plan === undefined ? 0 : mergeNow(k, plan)
   const v = merged > 0 ? merged : newArea(k, q, sharedZero)

@@ -49,6 +49,7 @@ import { H_MMAP, type Verb } from "../base/stop.ts"
 import { T_MMAP } from "../base/trace.ts"
 import { addrOf, isZero, lowBits, offsetInPage, pageOf, pagesUp, type Word, WORD_PAGES } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
+import { hugetlbSetup, hugeUnit } from "../object/hugetlb.ts"
 import { F_SEAL_FUTURE_WRITE, F_SEAL_WRITE } from "../object/shmem.ts"
 import type { FaultStops } from "../page/fault.ts"
 import { GIVE_UP } from "../page/need.ts"
@@ -56,15 +57,17 @@ import {
   FILE_APPEND,
   FILE_DEVICE,
   FILE_DIR,
+  FILE_HUGETLB,
   FILE_NOEXEC,
   FILE_PIPE,
   FILE_REGULAR,
+  FILE_SECRET,
   FILE_SHM,
   FILE_SHMEM,
   FMODE_READ,
   FMODE_WRITE
 } from "../store/files.ts"
-import { hugeAddress, hugeFile, hugeLength, MAX_FILE_PAGES } from "./hugetlb.ts"
+import { hugeAddress, hugeLength, hugeLog, MAX_FILE_PAGES } from "./hugetlb.ts"
 import { mmapRegion, regionNow, type Request } from "./mmap-region.ts"
 import { mmPopulate } from "./populate.ts"
 
@@ -93,21 +96,30 @@ export function* mmap(
   if (offsetInPage(off) !== 0) return EINVAL
   let fl = lowBits(flags)
   let file = 0
+  let own = 0
   let pages = pagesUp(len)
   if ((fl & MAP.ANONYMOUS) === 0) {
     file = k.tasks.file(task, lowBits(fd))
     if (file === 0) return EBADF
-    if ((fl & MAP.HUGETLB) !== 0) return EINVAL
+    const unit = k.files.unit(k.files.obj(file))
+    if ((fl & MAP.HUGETLB) !== 0 && unit === 0) return EINVAL
+    if (unit !== 0) pages = hugeLength(pages, unit)
   } else if ((fl & MAP.HUGETLB) !== 0) {
-    pages = hugeLength(fl, pages)
-    if (pages < 0) return pages
+    const unit = hugeUnit(hugeLog(fl))
+    pages = unit === 0 ? 0 : hugeLength(pages, unit)
+    if (pages === 0) return EINVAL
+    file = own = hugetlbSetup(k, "/anon_hugepage (deleted)", pages * 4096, unit)
+    if (file === 0) return ENOMEM
   }
   const mm = k.tasks.mm(task)
   const q: Request = { mm, task, start: 0, pages, pgoff: pageOf(off), lo: 0, hi: 0, file, flags: fl }
   const empty = isZero(len)
   const now = mmapNow(k, q, addr, empty, lowBits(prot))
-  if (now !== GIVE_UP) return now < 0 ? now : addrOf(q.start)
-  fget(k, file) // the descriptor may be closed while the lock is waited for
+  if (now !== GIVE_UP) {
+    fput(k, own)
+    return now < 0 ? now : addrOf(q.start)
+  }
+  if (own === 0) fget(k, file) // the descriptor may be closed while the lock is waited for
   try {
     if (k.runs.preempt) yield k.runs.point()
     if (!tryMmap(k, mm, WRITE_MODE)) yield needMmap(k, mm, WRITE_MODE)
@@ -168,9 +180,9 @@ function check(k: Kernel, q: Request, addr: Word, empty: boolean, prot: number):
   const def = k.mms.defFlags(q.mm)
   q.lo = protBits(prot) | flagBits(q.flags) | def | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC
   const aligned = offsetInPage(addr) === 0
-  const hugetlb = (q.flags & MAP.HUGETLB) !== 0
-  if (hugetlb) {
-    const bad = hugeAddress(q.flags, hint, aligned, q.pages)
+  const unit = q.file === 0 ? 0 : k.files.unit(k.files.obj(q.file))
+  if (unit !== 0) {
+    const bad = hugeAddress(q.flags, hint, aligned, q.pages, unit)
     if (bad < 0) return bad
     q.lo |= VM_HUGETLB
   }
@@ -183,9 +195,10 @@ function check(k: Kernel, q: Request, addr: Word, empty: boolean, prot: number):
   }
   if ((q.flags & MAP.LOCKED) !== 0 && !canDoMlock(k, q.task)) return EPERM
   if (!mlockFutureOk(k, q.mm, q.lo, q.pages)) return EAGAIN
-  const r = hugetlb ? hugeFile(q.flags, q.pgoff, q.pages) : q.file !== 0 ? checkFile(k, q) : checkAnonymous(q)
+  const r = q.file !== 0 ? checkFile(k, q) : checkAnonymous(q)
   if (r < 0) return r
-  if ((q.flags & MAP.NORESERVE) !== 0 && k.config.overcommit !== 2) q.lo |= VM_NORESERVE
+  // without overcommitment everything is promised; huge pages are not promised twice
+  if ((q.flags & MAP.NORESERVE) !== 0 && (k.config.overcommit !== 2 || unit !== 0)) q.lo |= VM_NORESERVE
   return OK
 }
 
@@ -198,12 +211,14 @@ const flagBits = (fl: number): number =>
   ((fl & MAP.SYNC) !== 0 ? VM_SYNC : 0) |
   ((fl & MAP.STACK) !== 0 ? VM_NOHUGEPAGE : 0)
 
+/** Kinds whose inodes are regular files (S_ISREG). */
+const REGULAR: ReadonlySet<number> = new Set([FILE_REGULAR, FILE_SHMEM, FILE_SHM, FILE_SECRET, FILE_HUGETLB])
+
 function checkFile(k: Kernel, q: Request): number {
   const kind = k.files.kind(q.file)
   const mode = k.files.mode(q.file)
   const type = q.flags & MAP.TYPE
-  const isRegular = kind === FILE_REGULAR || kind === FILE_SHMEM || kind === FILE_SHM
-  if (q.pgoff + q.pages > (isRegular ? MAX_FILE_PAGES : WORD_PAGES - 1)) return EOVERFLOW
+  if (q.pgoff + q.pages > (REGULAR.has(kind) ? MAX_FILE_PAGES : WORD_PAGES - 1)) return EOVERFLOW
   if (type !== MAP.SHARED && type !== MAP.SHARED_VALIDATE && type !== MAP.PRIVATE) return EINVAL
   if (type !== MAP.PRIVATE) {
     if (type !== MAP.SHARED && (q.flags & ~MAP.LEGACY_MASK) !== 0) return EOPNOTSUPP

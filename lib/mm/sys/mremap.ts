@@ -9,6 +9,7 @@
 import {
   VM_ACCOUNT,
   VM_DONTEXPAND,
+  VM_HUGETLB,
   VM_LOCKED,
   VM_LOCKED_MASK,
   VM_MAYSHARE,
@@ -42,9 +43,10 @@ import {
 import type { Kernel } from "../kernel.ts"
 import type { FaultStops } from "../page/fault.ts"
 import { movePageTables } from "../page/move.ts"
-import { FILE_ZERO } from "../store/files.ts"
+import { FILE_SHM, FILE_ZERO } from "../store/files.ts"
 import { HIWATER_VM, LOCKED_VM, type Mm } from "../store/mms.ts"
 import type { Vma } from "../store/vmas.ts"
+import { alignRemap } from "./hugetlb.ts"
 import { unmapRange } from "./munmap.ts"
 import { mmPopulate } from "./populate.ts"
 
@@ -144,6 +146,7 @@ function checkArea(k: Kernel, q: Remap): number {
   const v = q.vma
   if (v === 0) return EFAULT
   if ((k.vmas.flagsHi(v) & VMH_SEALED) !== 0) return EPERM
+  if ((k.vmas.flags(v) & VM_HUGETLB) !== 0 && !alignRemap(q, k.files.unit(k.vmas.obj(v)))) return EINVAL
   const grow = q.newLen - q.oldLen
   if (!impliesNew(q)) q.to = q.at
   if (grow <= 0 && !impliesNew(q)) return OK
@@ -189,9 +192,10 @@ function* moveAll(k: Kernel, q: Remap): Verb<AreaStops> {
   return result
 }
 
-/** The zero device chooses places itself, and so cannot be trusted to keep a distance. */
+/** The zero device and System V segments choose places themselves, and so cannot be trusted to keep a distance. */
 function mayMoveWithOthers(k: Kernel, v: Vma): boolean {
-  return k.files.kind(k.vmas.file(v)) !== FILE_ZERO
+  const kind = k.files.kind(k.vmas.file(v))
+  return kind !== FILE_ZERO && kind !== FILE_SHM
 }
 
 /** mremap_to: to a place that the caller named, or (DONTUNMAP) hinted at. */

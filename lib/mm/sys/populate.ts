@@ -9,6 +9,7 @@ import { mmapUnlock, needMmap, READ, tryMmap } from "../area/mmap-lock.ts"
 import type { Verb } from "../base/stop.ts"
 import type { Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
+import { isSecret } from "../object/secret.ts"
 import { type FaultStops, resolve } from "../page/fault.ts"
 import { bitsAt, follow } from "../page/walk.ts"
 import { F_DIRTY } from "../store/frames.ts"
@@ -47,7 +48,7 @@ export function* populateVma(k: Kernel, v: number, from: Vpn, to: Vpn): Verb<"NE
   const lo = k.vmas.flags(v)
   if ((lo & VM_LOCKONFAULT) !== 0) return OK
   const write = (lo & (VM_WRITE | VM_SHARED)) === VM_WRITE
-  if ((lo & (VM_IO | VM_PFNMAP)) !== 0 || (lo & VM_ACCESS) === 0) return EFAULT
+  if ((lo & (VM_IO | VM_PFNMAP)) !== 0 || (lo & VM_ACCESS) === 0 || isSecret(k, v)) return EFAULT
   const mm = k.vmas.mmOf(v)
   for (let p: number = from; p < to; p++) {
     if (isThere(k, mm, p, write)) continue

@@ -3,7 +3,7 @@
  */
 import { EACCES, EEXIST, EINVAL, ENOENT, ENOMEM, ENOSPC, EPERM, OK } from "../../flags/Errno.ts"
 import { VM_LOCKED } from "../../flags/bits.ts"
-import { FIXED, HUGE_SHIFT, SHARED } from "../../flags/MapFlags.ts"
+import { FIXED, SHARED } from "../../flags/MapFlags.ts"
 import { EXEC, READ, WRITE } from "../../flags/ProtFlags.ts"
 import { mmapUnlock, needMmap, tryMmap, WRITE as WRITE_MODE } from "../area/mmap-lock.ts"
 import { fput, putObject } from "../area/object.ts"
@@ -12,7 +12,8 @@ import type { Verb } from "../base/stop.ts"
 import { enter } from "../area/mm.ts"
 import { addrOf, lowBits, offsetInPage, pageOf, pagesUp, registerOf, type Vpn, type Word } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
-import { dropAttachment } from "../object/shm.ts"
+import { hugetlbObject, hugeUnit } from "../object/hugetlb.ts"
+import { dropAttachment, mayLockShared } from "../object/shm.ts"
 import { shmemSetup } from "../object/shmem.ts"
 import type { FaultStops } from "../page/fault.ts"
 import { FILE_SHM, FILE_SHMEM, FMODE_READ, FMODE_WRITE } from "../store/files.ts"
@@ -20,7 +21,7 @@ import type { Mm } from "../store/mms.ts"
 import type { Segment } from "../store/shm.ts"
 import { CAP_IPC_LOCK, CAP_IPC_OWNER, type Task } from "../store/tasks.ts"
 import type { Vma } from "../store/vmas.ts"
-import { hugeLength } from "./hugetlb.ts"
+import { hugeLength, hugeLog } from "./hugetlb.ts"
 import { doMmap } from "./mmap.ts"
 import type { Request } from "./mmap-region.ts"
 import { unmapRange } from "./munmap.ts"
@@ -70,10 +71,15 @@ function newSegment(k: Kernel, task: Task, key: number, size: Word, fl: number):
   if (bytes < 1n || bytes > BigInt(shmmax)) return EINVAL
   const pages = pagesUp(size)
   if (k.shm.pages + pages > shmall) return ENOSPC
-  if ((fl & SHM_HUGETLB) !== 0) return hugeSegment(k, task, fl, pages)
-  if (bytes > MOST_BYTES) return EINVAL
   const reserve = (fl & SHM_NORESERVE) === 0 || overcommit === 2
-  const obj = shmemSetup(k, k.tasks.mm(task), FILE_SHMEM, Number(bytes), reserve)
+  let obj: number
+  if ((fl & SHM_HUGETLB) !== 0) {
+    obj = hugeSegment(k, task, fl, pages)
+    if (obj < 0) return obj
+  } else {
+    if (bytes > MOST_BYTES) return EINVAL
+    obj = shmemSetup(k, k.tasks.mm(task), FILE_SHMEM, Number(bytes), reserve)
+  }
   if (obj === 0) return ENOMEM
   const segment = k.shm.add(shmmni, {
     key,
@@ -100,12 +106,17 @@ function newSegment(k: Kernel, task: Task, key: number, size: Word, fl: number):
   return segment.id
 }
 
-/** The pool of huge pages is empty.
- * UNLIKE LINUX: with SHM_NORESERVE there is no segment whose every access is a SIGBUS.
+/** Memory of huge pages, of which there are none: it can only be had without a promise.
+ * @returns object | EINVAL no such size | EPERM no right to lock that much | ENOMEM
+ * @source fs/hugetlbfs/inode.c hugetlb_file_setup, can_do_hugetlb_shm (v6.18)
  */
 function hugeSegment(k: Kernel, task: Task, fl: number, pages: number): number {
-  if (hugeLength(fl & (0x3f << HUGE_SHIFT), pages) < 0) return EINVAL
-  return k.tasks.capable(task, CAP_IPC_LOCK) ? ENOMEM : EPERM
+  const unit = hugeUnit(hugeLog(fl))
+  const length = unit === 0 ? 0 : hugeLength(pages, unit)
+  if (length === 0) return EINVAL
+  const mayLock = k.tasks.capable(task, CAP_IPC_LOCK) || mayLockShared(k, task, length)
+  if (!mayLock) return EPERM
+  return (fl & SHM_NORESERVE) === 0 ? ENOMEM : hugetlbObject(k, length * 4096, unit)
 }
 
 /** ipcperms: may `task` do with the segment what the bits of `wanted`, of any of the three classes, say? */

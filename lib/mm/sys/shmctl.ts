@@ -8,7 +8,7 @@ import { EACCES, EFAULT, EINVAL, ENOMEM, EPERM, OK } from "../../flags/Errno.ts"
 import type { Verb } from "../base/stop.ts"
 import { lowBits, type Word } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
-import { destroy, lockSegment, SHM_DEST, SHM_LOCKED, unlockSegment } from "../object/shm.ts"
+import { destroy, lockSegment, mayLockShared, SHM_DEST, SHM_LOCKED, unlockSegment } from "../object/shm.ts"
 import type { FaultStops } from "../page/fault.ts"
 import type { Segment } from "../store/shm.ts"
 import { CAP_IPC_LOCK, CAP_SYS_ADMIN, RLIMIT_MEMLOCK, type Task } from "../store/tasks.ts"
@@ -87,8 +87,7 @@ export function shmLock(k: Kernel, task: Task, id: number, command: typeof SHM_L
   }
   if (!free && limit === 0) return EPERM
   if ((s.mode & SHM_LOCKED) !== 0) return OK
-  const pages = (k.shm.lockedPages.get(uid) ?? 0) + Math.ceil(s.sizeBytes / 4096)
-  if (!free && pages > Math.floor(limit / 4096)) return ENOMEM
+  if (!free && !mayLockShared(k, task, Math.ceil(s.sizeBytes / 4096))) return ENOMEM
   lockSegment(k, s, uid)
   return OK
 }

@@ -66,6 +66,33 @@ export function copyFromUserNow(k: Kernel, mm: Mm, addr: number, into: Uint8Arra
   return into.length
 }
 
+/** The bytes of a string at `addr` of `mm`, up to its 0, `most` at most: as many as that if there is no 0 among them.
+ * @returns bytes | undefined: it cannot be read
+ * @locks none held
+ * @source lib/strncpy_from_user.c (v6.18)
+ */
+export function* strncpyFromUser(
+  k: Kernel,
+  mm: Mm,
+  addr: Word,
+  most: number
+): Verb<FaultStops, Uint8Array | undefined> {
+  mightFault(k)
+  if (checkUserAddr(addr) !== FAULT_OK) return undefined
+  const from = userAddr(addr)
+  const bytes = new Uint8Array(most)
+  for (let done = 0; done < most;) {
+    const want = Math.min(4096 - ((from + done) % 4096), most - done)
+    const part = bytes.subarray(done, done + want)
+    const missed = yield* copy(k, mm, from + done, part, false)
+    const end = part.subarray(0, want - missed).indexOf(0)
+    if (end >= 0) return bytes.subarray(0, done + end)
+    if (missed !== 0) return undefined
+    done += want
+  }
+  return bytes
+}
+
 /** Faults in what `[addr, addr + len)` of `mm` needs to be read. Returns the bytes that cannot be: all of them from address 0.
  * @locks none held
  * @source mm/gup.c fault_in_readable (v6.18)

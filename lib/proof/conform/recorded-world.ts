@@ -43,6 +43,8 @@ export interface RecordedProcess {
 }
 
 const MIB = 2 ** 20
+/** Who the recorder is where it is not root. */
+const NOBODY = 65534
 /** What the recorder's machine had, in pages. Far more than the frames that stand for it. */
 const RAM_PAGES = (24 * 1024 * MIB) / 4096
 /** Sizes that no recorded sequence comes near. */
@@ -82,6 +84,7 @@ export function beginRecorded(k: Kernel, header: Header): RecordedProcess {
   const task = spawn(k, "subject")
   if (task < 0) vmBugOn(`no process in an empty world: ${task}`)
   k.tasks.setCaps(task, header.root ? tasks.CAPS_ALL & ~tasks.CAP_SYS_RESOURCE : 0)
+  if (!header.root) k.tasks.setIds(task, NOBODY, NOBODY)
   k.tasks.setRlimit(task, tasks.RLIMIT_MEMLOCK, 8 * MIB, 8 * MIB)
   k.tasks.setRlimit(task, tasks.RLIMIT_STACK, 8 * MIB, Infinity)
   for (const [name, bytes] of header.rlimits) {

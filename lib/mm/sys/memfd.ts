@@ -1,0 +1,135 @@
+/** memfd_create, memfd_secret, and the seals of shared memory. Floor 6.
+ * @source mm/memfd.c memfd_create, memfd_add_seals, memfd_get_seals; mm/secretmem.c memfd_secret (v6.18)
+ */
+import { EACCES, EBADF, EBUSY, EFAULT, EINVAL, EMFILE, ENFILE, ENODEV, EPERM, OK } from "../../flags/Errno.ts"
+import { HUGE_SHIFT } from "../../flags/MapFlags.ts"
+import type { Verb } from "../base/stop.ts"
+import { lowBits, type Word } from "../base/units.ts"
+import type { Kernel } from "../kernel.ts"
+import { installFd, openAnonymous, RDWR } from "../object/file.ts"
+import { hugetlbSetup, hugeUnit } from "../object/hugetlb.ts"
+import {
+  F_SEAL_EXEC,
+  F_SEAL_FUTURE_WRITE,
+  F_SEAL_GROW,
+  F_SEAL_SEAL,
+  F_SEAL_SHRINK,
+  F_SEAL_WRITE
+} from "../object/shmem.ts"
+import type { FaultStops } from "../page/fault.ts"
+import { type File, FILE_HUGETLB, FILE_NOEXEC, FILE_SECRET, FILE_SHMEM, FMODE_WRITE } from "../store/files.ts"
+import type { Task } from "../store/tasks.ts"
+import { hugeLog } from "./hugetlb.ts"
+import { strncpyFromUser } from "./usercopy.ts"
+
+/** Flags of memfd_create. */
+export const MFD_CLOEXEC = 1
+/** Seals may be added. */
+export const MFD_ALLOW_SEALING = 2
+/** Of huge pages. */
+export const MFD_HUGETLB = 4
+/** Not executable, and sealed to stay so. */
+export const MFD_NOEXEC_SEAL = 8
+/** Executable. */
+export const MFD_EXEC = 16
+
+const MFD_ALL = MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB | MFD_NOEXEC_SEAL | MFD_EXEC
+const MFD_HUGE_SIZE = 0x3f << HUGE_SHIFT
+/** Bytes of a name; "memfd:" and it are a name of a file. */
+const MOST_NAME = 249
+const O_CLOEXEC = 0o2000000
+const ALL_SEALS = 0x3f
+
+/** Makes an empty file of shared memory, with a name for /proc from the caller's memory.
+ * @param name - byte address of a string that ends with 0
+ * @param flags - MFD_*
+ * @returns descriptor | EINVAL flags, a name of more than 249 bytes | EACCES vm.memfd_noexec forbids it | EFAULT the name |
+ *   EMFILE | ENFILE | ENODEV no huge pages of that size
+ */
+export function* memfdCreate(k: Kernel, task: Task, name: Word, flags: Word): Verb<FaultStops> {
+  const bad = checkFlags(k, lowBits(flags))
+  if (bad < 0) return bad
+  const bytes = yield* strncpyFromUser(k, k.tasks.mm(task), name, MOST_NAME + 1)
+  if (bytes === undefined) return EFAULT
+  if (bytes.length > MOST_NAME) return EINVAL
+  return memfdNamed(k, task, new TextDecoder().decode(bytes), flags)
+}
+
+/** The same with the name at hand.
+ * @returns as `memfdCreate`
+ */
+export function memfdNamed(k: Kernel, task: Task, name: string, flags: Word): number {
+  let fl = lowBits(flags)
+  const bad = checkFlags(k, fl)
+  if (bad < 0) return bad
+  if (new TextEncoder().encode(name).length > MOST_NAME) return EINVAL
+  if ((fl & (MFD_EXEC | MFD_NOEXEC_SEAL)) === 0 && k.config.memfdNoexec > 0) fl |= MFD_NOEXEC_SEAL
+  if (k.tasks.freeFd(task) < 0) return EMFILE
+  const shown = `/memfd:${name} (deleted)`
+  const unit = (fl & MFD_HUGETLB) !== 0 ? hugeUnit(hugeLog(fl)) : 0
+  if ((fl & MFD_HUGETLB) !== 0 && unit === 0) return ENODEV
+  const f = unit === 0 ? openAnonymous(k, FILE_SHMEM, RDWR, shown) : hugetlbSetup(k, shown, 0, unit)
+  if (f === 0) return ENFILE
+  const o = k.files.obj(f)
+  k.files.setUid(o, k.tasks.uid(task))
+  const isNoexec = (fl & MFD_NOEXEC_SEAL) !== 0
+  k.files.setObjMode(o, isNoexec ? 0o666 : 0o777)
+  k.files.setSeals(o, isNoexec ? F_SEAL_EXEC : (fl & MFD_ALLOW_SEALING) !== 0 ? 0 : F_SEAL_SEAL)
+  const fd = installFd(k, task, f)
+  if (fd >= 0 && (fl & MFD_CLOEXEC) !== 0) k.tasks.setCloexec(task, fd)
+  return fd
+}
+
+/** @returns OK | EINVAL | EACCES */
+function checkFlags(k: Kernel, fl: number): number {
+  if ((fl & ~((fl & MFD_HUGETLB) !== 0 ? MFD_ALL | MFD_HUGE_SIZE : MFD_ALL)) !== 0) return EINVAL
+  if ((fl & MFD_EXEC) !== 0 && (fl & MFD_NOEXEC_SEAL) !== 0) return EINVAL
+  return (fl & MFD_EXEC) !== 0 && k.config.memfdNoexec === 2 ? EACCES : OK
+}
+
+/** Makes an empty file of secret memory: its size can be set once, and only shared mappings reach it.
+ * @param flags - 0 | O_CLOEXEC
+ * @returns descriptor | EINVAL flags | EMFILE | ENFILE
+ */
+export function memfdSecret(k: Kernel, task: Task, flags: Word): number {
+  const fl = lowBits(flags)
+  if ((fl & ~O_CLOEXEC) !== 0) return EINVAL
+  const f = openAnonymous(k, FILE_SECRET, RDWR, "/secretmem (deleted)")
+  if (f === 0) return ENFILE
+  k.files.setFlags(f, FILE_NOEXEC)
+  k.files.setUid(k.files.obj(f), k.tasks.uid(task))
+  k.files.setObjMode(k.files.obj(f), 0o600)
+  const fd = installFd(k, task, f)
+  if (fd >= 0 && fl !== 0) k.tasks.setCloexec(task, fd)
+  return fd
+}
+
+/** F_GET_SEALS. Only shared memory has seals.
+ * @returns seal bits | EBADF | EINVAL
+ */
+export function getSeals(k: Kernel, task: Task, fd: Word): number {
+  const f = k.tasks.file(task, lowBits(fd))
+  if (f === 0) return EBADF
+  return hasSeals(k, f) ? k.files.seals(k.files.obj(f)) : EINVAL
+}
+
+const hasSeals = (k: Kernel, f: File): boolean => k.files.kind(f) === FILE_SHMEM || k.files.kind(f) === FILE_HUGETLB
+
+/** F_ADD_SEALS.
+ * @returns OK | EBADF | EPERM not writable, or sealed against seals | EINVAL unknown bits, not shared memory | EBUSY a writable mapping
+ */
+export function addSeals(k: Kernel, task: Task, fd: Word, bits: Word): number {
+  const f = k.tasks.file(task, lowBits(fd))
+  if (f === 0) return EBADF
+  if ((k.files.mode(f) & FMODE_WRITE) === 0) return EPERM
+  let add = lowBits(bits)
+  if ((add & ~ALL_SEALS) !== 0 || !hasSeals(k, f)) return EINVAL
+  const o = k.files.obj(f)
+  const have = k.files.seals(o)
+  if ((have & F_SEAL_SEAL) !== 0) return EPERM
+  if ((add & F_SEAL_WRITE) !== 0 && (have & F_SEAL_WRITE) === 0 && k.files.writable(o) > 0) return EBUSY
+  if ((add & F_SEAL_EXEC) !== 0 && (k.files.objMode(o) & 0o111) !== 0)
+    add |= F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE
+  k.files.setSeals(o, have | add)
+  return OK
+}
