@@ -62,6 +62,15 @@ const F_PRIVATE = 5
 const F_NEXT = 6
 const F_FLAGS = 7
 
+/** Devices that inodes of each kind lie on, as on the recorded machine; shared memory's is 00:01. */
+const devices: Readonly<Record<number, string>> = {
+  [FILE_REGULAR]: "fe:00",
+  [FILE_ZERO]: "00:06",
+  [FILE_DEVICE]: "00:06",
+  [FILE_SECRET]: "00:0e",
+  [FILE_HUGETLB]: "00:11"
+}
+
 /** The files and objects of one world. */
 export class Files {
   private readonly oi: Int32Array
@@ -106,8 +115,7 @@ export class Files {
     this.oi[(o << 4) + O_KIND] = kind
     this.size[o] = sizeBytes
     this.commit[o] = 0
-    this.ids[o] =
-      `${kind === FILE_REGULAR ? "fe:00" : kind === FILE_ZERO || kind === FILE_DEVICE ? "00:06" : "00:01"} ${this.inode++}`
+    this.ids[o] = `${devices[kind] ?? "00:01"} ${this.inode++}`
     this.liveObjects++
     return o
   }

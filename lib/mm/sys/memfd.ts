@@ -127,9 +127,9 @@ export function addSeals(k: Kernel, task: Task, fd: Word, bits: Word): number {
   const o = k.files.obj(f)
   const have = k.files.seals(o)
   if ((have & F_SEAL_SEAL) !== 0) return EPERM
-  if ((add & F_SEAL_WRITE) !== 0 && (have & F_SEAL_WRITE) === 0 && k.files.writable(o) > 0) return EBUSY
   if ((add & F_SEAL_EXEC) !== 0 && (k.files.objMode(o) & 0o111) !== 0)
     add |= F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE
+  if ((add & F_SEAL_WRITE) !== 0 && (have & F_SEAL_WRITE) === 0 && k.files.writable(o) > 0) return EBUSY
   k.files.setSeals(o, have | add)
   return OK
 }

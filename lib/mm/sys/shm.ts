@@ -102,7 +102,7 @@ function newSegment(k: Kernel, task: Task, key: number, size: Word, fl: number):
     return ENOSPC
   }
   k.files.setObjMode(obj, PERMISSIONS)
-  k.files.ids[obj] = `00:01 ${segment.id}` // its inode number is the identifier
+  k.files.ids[obj] = `${k.files.unit(obj) === 0 ? "00:01" : "00:11"} ${segment.id}` // its inode number is the identifier
   return segment.id
 }
 
@@ -154,7 +154,8 @@ export function* shmat(k: Kernel, task: Task, id: Word, addr: Word, flags: Word)
   s.attached++
   s.attaching++
   const mm = enter(k, task)
-  const pages = Math.ceil(s.sizeBytes / 4096)
+  const size = k.files.size[s.obj]!
+  const pages = Math.ceil(size / 4096)
   const q: Request = {
     mm,
     task,
@@ -170,7 +171,7 @@ export function* shmat(k: Kernel, task: Task, id: Word, addr: Word, flags: Word)
     if (k.runs.preempt) yield k.runs.point()
     if (!tryMmap(k, mm, WRITE_MODE)) yield needMmap(k, mm, WRITE_MODE)
     try {
-      if (named && (fl & SHM_REMAP) === 0 && isTaken(k, mm, at, s.sizeBytes)) return EINVAL
+      if (named && (fl & SHM_REMAP) === 0 && isTaken(k, mm, at, size)) return EINVAL
       const r = yield* doMmap(k, q, addrOf(at), false, prot)
       if (r < 0) return r
     } finally {

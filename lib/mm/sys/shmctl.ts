@@ -86,7 +86,8 @@ export function shmLock(k: Kernel, task: Task, id: number, command: typeof SHM_L
     return OK
   }
   if (!free && limit === 0) return EPERM
-  if ((s.mode & SHM_LOCKED) !== 0) return OK
+  const isHuge = k.files.unit(s.obj) !== 0 // never paged out, locked or not
+  if (isHuge || (s.mode & SHM_LOCKED) !== 0) return OK
   if (!free && !mayLockShared(k, task, Math.ceil(s.sizeBytes / 4096))) return ENOMEM
   lockSegment(k, s, uid)
   return OK
