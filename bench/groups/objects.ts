@@ -36,7 +36,7 @@ async function own(figures: Figures): Promise<void> {
       readonly k: Kernel
       readonly objects: Iterable<{ readonly row: number }>
     }
-    const file = yield* pagewright.MemoryFile.make
+    const file = yield* pagewright.MemoryFile.make()
     const at = file.allocate(4)
     if (at === undefined) throw new Error("no memory in a benchmark")
     for (const view of file.mapInternal(at)) view.fill(1)

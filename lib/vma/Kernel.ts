@@ -9,6 +9,7 @@ import { createFile as create, unlinkPath, writeObject } from "../mm/object/file
 import { maps as procMaps } from "../mm/proc/maps.ts"
 import { FILE_REGULAR } from "../mm/store/files.ts"
 import { F_DRIVER } from "../mm/store/frames.ts"
+import { TASK_LIVE } from "../mm/store/tasks.ts"
 import { boot } from "../mm/sys/boot.ts"
 import type { Fail } from "./Fail.ts"
 import { MmObject } from "./handles.ts"
@@ -16,12 +17,15 @@ import type { Markers, Takes } from "./Lockdep.ts"
 import { Kernel, onWorld } from "./machine.ts"
 import { discharged, machineOf } from "./raw.ts"
 import { door } from "./rim.ts"
+import { type RestoreError, restoreWorld, type SaveError, saveWorld } from "./checkpoint.ts"
+import type { Machine } from "./mm-handle.ts"
 import { settler } from "./settle.ts"
 import { withUsers } from "./user.ts"
 import { type HookCall, World } from "./world.ts"
 
 export { Kernel } from "./machine.ts"
 export type { Machine } from "./mm-handle.ts"
+export type { RestoreError, SaveError } from "./checkpoint.ts"
 export type { HookCall } from "./world.ts"
 
 /** What a machine is made of; every field has a default. */
@@ -72,6 +76,47 @@ const bootWorld = (options: Options): World => {
  */
 export const layer = (options: Options = {}): Layer.Layer<Kernel> =>
   Layer.effect(Kernel)(Effect.sync(() => machineOf(bootWorld(options))))
+
+/** The machine's memory and processes as bytes, for `restore`. Objects of one's own are asked first to forget what would not
+ * survive. What programs run is not in the bytes: a program whose whole state is in its memory goes on where it was.
+ * @returns SaveError while system calls are in flight, and for what has state outside of the machine: open devices, files that
+ *   are read from outside, memory files without a name
+ */
+export const save: Effect.Effect<Uint8Array, SaveError, Kernel> = onWorld(saveWorld)
+
+/** A layer that restores a saved machine; its processes wait for `Task.resume`, its objects for a `Mappable.make` of their
+ * name, its memory files for a `MemoryFile.make`.
+ * @returns RestoreError for bytes that are damaged, cut short, of another version, or something else; then there is no machine
+ * @example
+ * ```ts
+ * import { Effect, Layer } from "effect"
+ * import { Kernel } from "pagewright"
+ * const twin = Layer.unwrap(Effect.map(Kernel.save, Kernel.restore))
+ * ```
+ */
+export const restore = (bytes: Uint8Array): Layer.Layer<Kernel, RestoreError> =>
+  Layer.effect(Kernel)(
+    Effect.suspend((): Effect.Effect<Machine, RestoreError> => {
+      const w = restoreWorld(bytes)
+      return w instanceof World ? Effect.succeed(machineOf(w)) : Effect.fail(w)
+    })
+  )
+
+/** A process, as the machine knows it. */
+export interface ProcessInfo {
+  readonly pid: number
+  readonly name: string
+}
+
+/** The processes that live. */
+export const processes: Effect.Effect<readonly ProcessInfo[], never, Kernel> = onWorld(({ k }) =>
+  Effect.sync(() => {
+    const out: ProcessInfo[] = []
+    for (let pid = 1; pid < k.tasks.limit(); pid++)
+      if (k.tasks.state(pid) === TASK_LIVE) out.push({ pid, name: k.tasks.names[pid]! })
+    return out
+  })
+)
 
 /** A check of a scenario that did not hold. */
 export interface CheckFailed {

@@ -20,7 +20,7 @@ import { type Kernel, onWorld } from "./machine.ts"
 import type { Mappable, MappingIdentity } from "./mappable-handle.ts"
 import { type Agreement, MappableObject, type Mapping } from "./mappable-object.ts"
 import type { InvalidateOpts } from "./mapping-space.ts"
-import { IdentityObject } from "./mapping-identity.ts"
+import { IdentityObject, takeOver } from "./mapping-identity.ts"
 import { onProcess, type Task } from "./process.ts"
 import type { AddrRange, PageRange } from "./Range.ts"
 import { failureOf, inner, mappableOf, servicesAs, unitOf } from "./raw.ts"
@@ -50,7 +50,7 @@ export {
  * SIGBUS for others.
  *
  * `translate` is asked with the locks of a fault held, and may answer at once or with an effect. At once is as quick as a
- * page cache.
+ * page cache. On a restored machine the object takes over the saved one of its name, and is told of every mapping that has.
  * @returns ENOMEM no room for one more
  */
 export const make = <
@@ -59,7 +59,7 @@ export const make = <
   R = never,
   Q = never
 >(definition: {
-  /** For messages. */
+  /** For messages, and for whoever restores a saved machine. */
   readonly name: string
   /** What it may at most be used for, reading included if anything is; `"rwx"` if absent. */
   readonly maxPerms?: Max
@@ -81,13 +81,16 @@ export const make = <
       Effect.acquireRelease(
         onWorld((w) =>
           Effect.suspend((): Effect.Effect<MappableObject, Fail<"ENOMEM">> => {
-            const row = w.k.files.allocObj(FILE_OBJECT, 0)
+            const saved = w.restored.objects.get(definition.name)
+            const row = saved?.row ?? w.k.files.allocObj(FILE_OBJECT, 0)
             if (row === 0) return fail("ENOMEM")
             const object = new MappableObject(w, definition, servicesAs<never>(services), row)
-            object.ops = registerOps(w.k, { name: object.name, hooks: object.hooks, translate: object.translate })
+            const ops = { name: object.name, hooks: object.hooks, translate: object.translate }
+            object.ops = saved?.ops ?? registerOps(w.k, ops)
+            w.k.ops[object.ops] = ops
             w.drivers[object.ops] = object
             w.objects.add(object)
-            return Effect.succeed(object)
+            return saved === undefined ? Effect.succeed(object) : Effect.as(takeOver(object), object)
           })
         ),
         (object) =>

@@ -4,11 +4,12 @@
  * signal, as a typed failure. A process that ends, however it ends, lets go of everything it had.
  */
 import { Context, Effect, Fiber } from "effect"
-import type { Fail } from "./Fail.ts"
+import { TASK_LIVE } from "../mm/store/tasks.ts"
+import { type Fail, fail } from "./Fail.ts"
 import { endProcess, forkProcess, live, makeProcess, start } from "./life.ts"
 import type { Markers, Takes } from "./Lockdep.ts"
 import { type Kernel, onWorld } from "./machine.ts"
-import { onProcess, Task, type TaskShape } from "./process.ts"
+import { onProcess, Process, Task, type TaskShape } from "./process.ts"
 import { detached, servicesAs } from "./raw.ts"
 import type { AfterUnlock, Held } from "./region.ts"
 import { worker } from "./user.ts"
@@ -76,6 +77,22 @@ export const run = <A, E, R>(
 ): Effect.Effect<A, E | Fail<"EAGAIN" | "ENOMEM">, Exclude<R, Task> | Kernel> =>
   onWorld((w) =>
     Effect.uninterruptibleMask((restore) => Effect.flatMap(makeProcess(w, name), (p) => live(p, program, restore)))
+  )
+
+/** Runs a program as a process that lives already: one of a restored machine, whose first program is gone. The process ends
+ * with it.
+ * @returns what the program does | ESRCH no such process, or it has ended
+ */
+export const resume = <A, E, R>(
+  pid: number,
+  program: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | Fail<"ESRCH">, Exclude<R, Task> | Kernel> =>
+  onWorld((w) =>
+    Effect.uninterruptibleMask((restore): Effect.Effect<A, E | Fail<"ESRCH">, Exclude<R, Task>> => {
+      const { tasks } = w.k
+      const isLive = Number.isInteger(pid) && pid > 0 && pid < tasks.limit() && tasks.state(pid) === TASK_LIVE
+      return isLive ? live(new Process(w, pid, tasks.names[pid]!), program, restore) : fail("ESRCH")
+    })
   )
 
 /** A process that runs beside the one that started it. It ends with its program, or with the fiber that started it. */

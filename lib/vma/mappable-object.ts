@@ -143,6 +143,12 @@ export class MappableObject implements Driver, Savable {
     return Effect.provideContext(discharged(effect), this.#services)
   }
 
+  /** Is told of a mapping that was there before it. */
+  meet(v: number): Effect.Effect<unknown, unknown> {
+    const { vmas } = this.world.k
+    return this.#tell(H_ADD_MAPPING, v, vmas.startOf(v), [vmas.endOf(v), vmas.pgoff(v), 0, 0])
+  }
+
   #tell(hook: number, v: number, vpn: number, range: Span): Effect.Effect<unknown, unknown> {
     const { k } = this.world
     const space = spaceOf(this.world, k.vmas.mmOf(v))

@@ -41,11 +41,33 @@ export class IdentityObject {
       throw new RangeError(`an identity of ${this.object.name} is used where it is not alive`)
     return this.#row
   }
+  /** Does a Scope hold it? */
+  isHeld(): boolean {
+    return this.#live
+  }
   end(): number {
     this.#live = false
     return this.#row
   }
 }
+
+/** On a restored machine: `object` answers for the mappings that the saved one had, and is told of them. */
+export const takeOver = (object: MappableObject): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const { name, row, world } = object
+    const { files, mappings } = world.k
+    world.restored.objects.delete(name)
+    files.addObjRefs(row, 1)
+    for (let f = 1; f < files.fileLimit(); f++) {
+      if (files.kind(f) !== FILE_OBJECT || files.obj(f) !== row) continue
+      const state = new IdentityObject(object, f)
+      state.end()
+      world.files.set(f, { driver: object, state, scope: yield* Scope.make() })
+    }
+    const areas: number[] = []
+    for (let v = mappings.find(row, 0, Infinity); v !== 0; v = mappings.next(v, 0, Infinity)) areas.push(v)
+    for (const v of areas) yield* Effect.orDie(object.meet(v))
+  })
 
 const twoDigits = (n: number): string => n.toString(16).padStart(2, "0")
 

@@ -30,8 +30,15 @@ export const Inside = Context.Reference<Guard | undefined>("pagewright/Inside", 
  */
 export type Span = readonly [number, number, number, number]
 
+/** A saved object that nobody answers for yet. */
+export interface WaitingObject {
+  /** Its row, and that of its operations. */
+  readonly row: number
+  readonly ops: number
+}
+
 /** An object of a user's, when its machine is saved. */
-export interface Savable {
+export interface Savable extends WaitingObject {
   readonly name: string
   /** Forgets what would not survive. */
   readonly unsavable: Effect.Effect<unknown, unknown>
@@ -103,6 +110,10 @@ export class World {
   readonly drivers: (Driver | undefined)[] = [undefined]
   /** Open files of drivers by row of files. */
   readonly files = new Map<number, OpenFile>()
+  /** Memory files that have a name, by row. */
+  readonly memories = new Map<number, string>()
+  /** Of a restored machine: memory files and objects by name that nobody has taken over yet. */
+  readonly restored = { memories: new Map<string, number>(), objects: new Map<string, WaitingObject>() }
   /** Objects of users. */
   readonly objects = new Set<Savable>()
   /** Address spaces that map objects of users, by row. */

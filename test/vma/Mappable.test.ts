@@ -5,7 +5,7 @@ import { onKernel } from "./support.ts"
 
 /** An object of four pages, the first byte of each its number plus one; it counts what it is asked. */
 const fourPages = Effect.gen(function* () {
-  const file = yield* MemoryFile.make
+  const file = yield* MemoryFile.make("pages")
   const at = file.allocate(4)!
   for (let i = 0; i < 4; i++) file.mapInternal({ start: i * 4096, end: i * 4096 + 1 })[0]![0] = i + 1
   const asked: string[] = []
