@@ -62,7 +62,7 @@ export function saveKernel(k: Kernel, rest?: Value): Uint8Array {
   w.value(k.ops.map((ops) => ops?.name ?? ""))
   w.value(rest)
   const seen = new Set<ArrayBufferLike>()
-  for (const [name, store] of Object.entries<unknown>(k)) {
+  for (const [name, store] of entriesOf(k)) {
     if (apart.has(name)) continue
     if (isStore(store)) {
       w.value(name)
@@ -154,6 +154,10 @@ function configOf(saved: Readonly<Record<string, unknown>>): Partial<KernelConfi
   return config
 }
 
+/** Its own fields, by name. */
+const entriesOf = (of: object): [string, unknown][] =>
+  Object.keys(of).map((name): [string, unknown] => [name, Reflect.get(of, name)])
+
 /** Is it a table of the machine, not a plain value? */
 const isStore = (value: unknown): value is object =>
   typeof value === "object" &&
@@ -166,7 +170,7 @@ const isStore = (value: unknown): value is object =>
 /** The fields of a store; views on a buffer that another field has, other stores and code are left out. */
 function fieldsOf(name: string, store: object, seen: Set<ArrayBufferLike>): Readonly<Record<string, Value>> {
   const fields: Record<string, Value> = {}
-  for (const [field, value] of Object.entries<unknown>(store)) {
+  for (const [field, value] of entriesOf(store)) {
     if (typeof value === "function" || isStore(value)) continue
     if (ArrayBuffer.isView(value)) {
       if (seen.has(value.buffer)) continue
