@@ -86,6 +86,10 @@ export interface Call extends Base {
    */
   readonly began: number
   readonly ended: number
+  /** When this call ended, some thread of the process was still in a call of memory, and had been since then (`began` of the
+   * oldest one). Absent: nobody was.
+   */
+  readonly oldest?: number
   /** The file behind the descriptor that the call takes, if it takes one and the log tells. */
   readonly fd?: FileRef
   /** Absent: the log does not show maps here. An answer without changes may be absent as well (see `LogReader.showsMaps`). */
@@ -112,6 +116,9 @@ export interface Clone extends Base {
   /** Does the child live in the same address space (CLONE_VM)? Else in a copy. */
   readonly sharesMemory: boolean
   readonly flags: Word
+  /** As those of a call: the child began somewhere in between. Absent: at once. */
+  readonly began?: number
+  readonly ended?: number
   /** What the child's first map has other than the parent's. */
   readonly maps?: Delta
 }

@@ -60,6 +60,9 @@ const uffdFields: Readonly<Record<string, readonly string[]>> = {
 /** Linux's name of a call that strace may know by number only. */
 export const nameOfCall = (name: string): string => numbered[name] ?? name
 
+/** Does a call of this name say something about memory, so that its registers are read? */
+export const isRead = (name: string): boolean => read.has(name)
+
 /** Position of the argument that is a descriptor, if the call takes one that matters. */
 export const descriptorOf = (name: string): number | undefined => descriptors[name]
 

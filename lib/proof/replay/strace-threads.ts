@@ -1,12 +1,15 @@
 /** The threads and processes of a strace log: who is whose child, and who shares what with whom. Floor 9. */
 import type { Word } from "../../mm/base/units.ts"
 import { wordOf } from "./strace-args.ts"
+import { isRead } from "./strace-calls.ts"
 import { Descriptors, type OpenFiles } from "./strace-files.ts"
 
 /** A process: what its threads share. */
 export interface Process {
   readonly pid: number
   threads: number
+  /** Calls of memory that its threads are in, oldest first. */
+  readonly open: Set<Begun>
 }
 
 /** A call that has begun. */
@@ -53,6 +56,8 @@ export function flagsOfFork(name: string, args: string): Word {
 
 export const has = (flags: Word, flag: number): boolean => (BigInt(flags) & BigInt(flag)) !== 0n
 
+const newProcess = (pid: number): Process => ({ pid, threads: 0, open: new Set() })
+
 /** Everybody who lives. */
 export class Threads {
   readonly live = new Map<number, Thread>()
@@ -63,7 +68,7 @@ export class Threads {
 
   /** A process that nobody saw begin. */
   appear(tid: number): Thread {
-    return this.add(tid, { pid: tid, threads: 0 }, new Descriptors(this.files))
+    return this.add(tid, newProcess(tid), new Descriptors(this.files))
   }
 
   /** A thread of a process that is known. */
@@ -73,7 +78,7 @@ export class Threads {
 
   /** A child of `parent`. */
   born(tid: number, parent: Thread, flags: Word): Thread {
-    const process = has(flags, CLONE_THREAD) ? parent.process : { pid: tid, threads: 0 }
+    const process = has(flags, CLONE_THREAD) ? parent.process : newProcess(tid)
     return this.add(tid, process, has(flags, CLONE_FILES) ? parent.files : parent.files.copy())
   }
 
@@ -86,10 +91,12 @@ export class Threads {
 
   begin(thread: Thread, begun: Begun): void {
     thread.open = begun
+    if (isRead(begun.name)) thread.process.open.add(begun)
     if (isFork(begun.name)) this.forking.add(thread)
   }
 
   end(thread: Thread): void {
+    if (thread.open !== undefined) thread.process.open.delete(thread.open)
     thread.open = undefined
     this.forking.delete(thread)
   }

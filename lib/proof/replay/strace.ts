@@ -172,6 +172,7 @@ export class StraceReader implements LogReader {
       this.sink.malformed(at, end < 0 ? `the arguments of ${open.name} do not end` : `${open.name} has no result`)
       return this.threads.end(thread)
     }
+    thread.process.open.delete(open)
     const { name } = open
     const { result } = answer
     const value = result.kind === "value" ? result.value : undefined
@@ -219,7 +220,9 @@ export class StraceReader implements LogReader {
       childTid: tid,
       childPid: child.process.pid,
       sharesMemory: has(flags, CLONE_VM) || has(flags, CLONE_THREAD),
-      flags
+      flags,
+      began: parent.open?.began ?? at * 2,
+      ended: at * 2 + 1
     })
     return child
   }
@@ -276,6 +279,7 @@ export class StraceReader implements LogReader {
       result,
       began,
       ended: at * 2 + 1,
+      ...oldestOf(thread),
       ...(file === undefined ? {} : { fd: refOf(file) })
     }
     this.emit(call)
@@ -284,4 +288,9 @@ export class StraceReader implements LogReader {
   private emit(event: Event): void {
     this.sink.event(event)
   }
+}
+
+function oldestOf(thread: Thread): Pick<Call, "oldest"> {
+  for (const { began } of thread.process.open) return { oldest: began }
+  return {}
 }

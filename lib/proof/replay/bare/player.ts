@@ -3,21 +3,20 @@
  * What the log does not determine is kept apart: memory of which nobody knows whether it is mapped is hidden (territory.ts).
  * A call whose answer depends on it is unanchored, and only as far as something hidden really can explain the answer.
  */
-import { nameOf, OK } from "../../../flags/Errno.ts"
+import { nameOf } from "../../../flags/Errno.ts"
 import { pageOf } from "../../../mm/base/units.ts"
 import { RLIMIT_AS, RLIMIT_DATA } from "../../../mm/store/tasks.ts"
-import type { Call, Clone, End, Event, Exec, Signal } from "../event.ts"
+import type { Call, Event, Signal } from "../event.ts"
 import { signalContradicts } from "../drift.ts"
 import { Journal } from "../journal.ts"
 import { textOfResult } from "../machine.ts"
 import type { Mark, Player, Verdict } from "../player.ts"
 import { brkJudge } from "./break.ts"
-import { nothingKnown } from "./facts.ts"
 import { type Asked, type Judge, type Taken } from "./judge.ts"
 import { mmapJudge } from "./mmap.ts"
 import { mremapJudge } from "./mremap.ts"
 import { rangeJudges } from "./ranges.ts"
-import { getSegment, shmatJudge, shmdtJudge } from "./shm.ts"
+import { controlSegment, getSegment, shmatJudge, shmdtJudge } from "./shm.ts"
 import { type Got, gotOf, State } from "./state.ts"
 
 const judges: Readonly<Record<string, Judge>> = {
@@ -42,13 +41,13 @@ export class BarePlayer implements Player {
       case "call":
         return this.call(event)
       case "exec":
-        return this.exec(event)
+        return this.act(() => this.state.exec(event))
       case "clone":
-        return this.clone(event)
+        return this.act(() => this.state.clone(event))
       case "signal":
         return this.signal(event)
       case "end":
-        return this.end(event)
+        return this.act(() => this.state.end(event.pid))
       case "drift":
       case "exit":
         return other
@@ -71,15 +70,26 @@ export class BarePlayer implements Player {
     const judge = judges[call.name]
     if (judge === undefined) return this.without(call)
     if (call.result.kind === "unknown") return { kind: "unanchored", why: "calls that never returned" }
-    const process = this.state.processOf(call.pid)
-    const asked: Asked = { state: this.state, process, call, want: gotOf(call.result) }
+    const { state } = this
+    // asked for anew whenever it is done again: going back behind a fork makes its child another object
+    const asked: Asked = {
+      state,
+      call,
+      want: gotOf(call.result),
+      get process() {
+        return state.processOf(call.pid)
+      }
+    }
     if (call.args.includes(undefined) && call.name !== "mincore") {
       this.force(judge, asked)
       return { kind: "unanchored", why: "arguments that nobody can read" }
     }
     const mark = this.mark()
     const before = judge.before?.(asked)
-    if (before !== undefined) return this.takes(before, asked, mark) ?? this.differs(judge, asked, before.step())
+    if (before !== undefined) {
+      const again = (): Taken | undefined => judge.before?.(asked)
+      return this.takes(again, asked.want, mark) ?? this.differs(judge, asked, again()?.step() ?? NaN)
+    }
     const got = judge.perform(asked)
     if (got === undefined) {
       this.force(judge, asked)
@@ -94,18 +104,22 @@ export class BarePlayer implements Player {
       return agreed
     }
     this.back(mark)
-    for (const taken of judge.explain?.(asked, got) ?? []) {
-      const verdict = this.takes(taken, asked, mark)
+    for (let nth = 0; ; nth++) {
+      // asked for anew each time: whoever went back has other objects in his hands than before
+      const again = (): Taken | undefined => nthOf(judge.explain?.(asked, got) ?? [], nth)
+      if (again() === undefined) break
+      const verdict = this.takes(again, asked.want, mark)
       if (verdict !== undefined) return verdict
     }
     return this.differs(judge, asked, got)
   }
 
-  /** Takes over what the log says, if that makes the call answer as recorded; else goes back. */
-  private takes({ step, why }: Taken, { want }: Asked, mark: Mark): Verdict | undefined {
-    if (step() === want) {
-      this.journal.add(step)
-      return { kind: "unanchored", why }
+  /** Takes over what `find` finds, if that makes the call answer as recorded; else goes back. */
+  private takes(find: () => Taken | undefined, want: Got, mark: Mark): Verdict | undefined {
+    const taken = find()
+    if (taken?.step() === want) {
+      this.journal.add(() => void find()?.step())
+      return { kind: "unanchored", why: taken.why }
     }
     this.back(mark)
     return undefined
@@ -117,69 +131,29 @@ export class BarePlayer implements Player {
   }
 
   private force(judge: Judge, asked: Asked): void {
-    const step = (): void => judge.force?.(asked)
-    step()
-    this.journal.add(step)
+    this.act(() => judge.force?.(asked))
   }
 
   /** A call that nothing is predicted of. */
   private without(call: Call): Verdict {
     const { args, name, result, rlim } = call
     const value = result.kind === "value" ? Number(result.value) : -1
-    if (value >= 0 && name === "shmget") {
-      const process = this.state.processOf(call.pid)
-      const step = (): void => getSegment(this.state, process, call, value)
-      step()
-      this.journal.add(step)
-    } else if (value === OK && rlim !== undefined) {
+    if (value < 0) return other
+    const { state } = this
+    if (name === "shmget") this.act(() => getSegment(state, state.processOf(call.pid), call, value))
+    else if (rlim !== undefined) {
       const resource = Number(args[name === "setrlimit" ? 0 : 1])
-      if (resource === RLIMIT_AS || resource === RLIMIT_DATA) this.limit(call)
-    } else if (value === OK && (name === "fcntl" || name === "prctl" || name === "shmctl")) this.follow(call)
-    else if (value >= 0 && changesMaps.has(name)) return { kind: "unmodelled" }
+      if (resource === RLIMIT_AS || resource === RLIMIT_DATA) this.act(() => state.limit(call.pid))
+    } else if (name === "fcntl" || name === "prctl") this.act(() => state.attempt(state.processOf(call.pid), call))
+    else if (name === "shmctl") this.act(() => controlSegment(state, state.processOf(call.pid), call))
+    else if (changesMaps.has(name)) return { kind: "unmodelled" }
     return other
   }
 
-  /** Done on the simulation as well, whatever it answers there: seals, a refusal of executable memory, a removed segment. */
-  private follow(call: Call): void {
-    const process = this.state.processOf(call.pid)
-    const id = call.name === "shmctl" ? this.state.segments.get(Number(call.args[0])) : undefined
-    const ours = id === undefined ? call : { ...call, args: [id, ...call.args.slice(1)] }
-    if (call.name === "shmctl" && id === undefined) return
-    const step = (): void => void this.state.attempt(process, ours)
+  /** Does it, now and whenever it is to be done again. */
+  private act(step: () => unknown): Verdict {
     step()
-    this.journal.add(step)
-  }
-
-  private limit(call: Call): void {
-    const { space } = this.state.processOf(call.pid)
-    const step = (): void => this.state.learn(space, { ...this.state.factsOf(space), isLimited: true })
-    step()
-    this.journal.add(step)
-  }
-
-  private exec(event: Exec): Verdict {
-    const before = this.state.processOf(event.pid)
-    const { isLimited } = this.state.factsOf(before.space)
-    const { space } = this.state.world.exec(event, [])
-    this.state.begin(space, { ...nothingKnown, isWhole: true, isLimited })
-    this.state.forgetTheDead()
-    this.journal.take()
-    return other
-  }
-
-  private clone(event: Clone): Verdict {
-    const parent = this.state.processOf(event.pid)
-    const child = this.state.world.clone(event)
-    if (child !== undefined && !event.sharesMemory) this.state.learn(child.space, this.state.factsOf(parent.space))
-    this.journal.take()
-    return other
-  }
-
-  private end(event: End): Verdict {
-    const process = this.state.world.find(event.pid)
-    if (process !== undefined) this.state.world.end(process)
-    this.state.forgetTheDead()
-    this.journal.take()
+    this.journal.add(() => void step())
     return other
   }
 
@@ -203,3 +177,9 @@ const textOf = (got: Got): string =>
   got < 0
     ? textOfResult({ kind: "errno", errno: nameOf(got) ?? String(-got) })
     : textOfResult({ kind: "value", value: got })
+
+function nthOf<A>(items: Iterable<A>, nth: number): A | undefined {
+  let at = 0
+  for (const item of items) if (at++ === nth) return item
+  return undefined
+}

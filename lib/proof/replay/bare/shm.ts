@@ -24,6 +24,12 @@ export function getSegment(state: State, process: Process, call: Call, id: numbe
   if (made !== undefined && made >= 0) state.segments.set(id, made)
 }
 
+/** shmctl succeeded: a segment that was removed goes here too. */
+export function controlSegment(state: State, process: Process, call: Call): void {
+  const ours = state.segments.get(Number(arg(call, 0)))
+  if (ours !== undefined) state.attempt(process, withId(call, ours))
+}
+
 export const shmatJudge: Judge = {
   perform: (asked) => asked.state.attempt(asked.process, withId(asked.call, known(asked, 0) ?? -1)),
   before: (asked) => {

@@ -4,7 +4,7 @@ import { TASK_PAGES, type Vpn } from "../../../mm/base/units.ts"
 import { BRK, type Mm, MMAP_BASE, START_BRK } from "../../../mm/store/mms.ts"
 import { answer } from "../answer.ts"
 import { bootForReplay } from "../boot.ts"
-import type { Call, FileRef, Result } from "../event.ts"
+import type { Call, Clone, Exec, FileRef, Result } from "../event.ts"
 import { type Process, type Space, World } from "../world.ts"
 import { type Facts, nothingKnown } from "./facts.ts"
 import { Territory } from "./territory.ts"
@@ -54,8 +54,34 @@ export class State {
     this.learn(space, facts)
   }
 
-  /** Facts of address spaces that nobody is in any more go. */
-  forgetTheDead(): void {
+  /** A new program, of whose map nothing is known but that it is new. */
+  exec(event: Exec): void {
+    const { isLimited } = this.factsOf(this.processOf(event.pid).space)
+    const { space } = this.world.exec(event, [])
+    this.begin(space, { ...nothingKnown, isWhole: true, isLimited })
+    this.forgetTheDead()
+  }
+
+  /** A child knows what its parent knew. */
+  clone(event: Clone): void {
+    const parent = this.processOf(event.pid)
+    const child = this.world.clone(event)
+    if (child !== undefined && !event.sharesMemory) this.learn(child.space, this.factsOf(parent.space))
+  }
+
+  end(pid: number): void {
+    const process = this.world.find(pid)
+    if (process !== undefined) this.world.end(process)
+    this.forgetTheDead()
+  }
+
+  /** A call has set a limit that memory may run into. */
+  limit(pid: number): void {
+    const { space } = this.processOf(pid)
+    this.learn(space, { ...this.factsOf(space), isLimited: true })
+  }
+
+  private forgetTheDead(): void {
     const live = new Set([...this.world.processes.values()].map(({ space }) => space))
     for (const space of this.facts.keys()) if (!live.has(space)) this.facts.delete(space)
   }
