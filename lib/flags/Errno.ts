@@ -15,6 +15,8 @@ export const EINTR = -4
 export const EIO = -5
 /** No such device or address. */
 export const ENXIO = -6
+/** Argument list too long. */
+export const E2BIG = -7
 /** Bad file descriptor. */
 export const EBADF = -9
 /** Resource temporarily unavailable. */
@@ -55,6 +57,8 @@ export const ESPIPE = -29
 export const EOVERFLOW = -75
 /** Operation not supported. */
 export const EOPNOTSUPP = -95
+/** File name too long. */
+export const ENAMETOOLONG = -36
 /** Function not implemented. */
 export const ENOSYS = -38
 
@@ -65,6 +69,7 @@ const names = {
   EINTR,
   EIO,
   ENXIO,
+  E2BIG,
   EBADF,
   EAGAIN,
   ENOMEM,
@@ -85,6 +90,7 @@ const names = {
   ESPIPE,
   EOVERFLOW,
   EOPNOTSUPP,
+  ENAMETOOLONG,
   ENOSYS
 } as const
 

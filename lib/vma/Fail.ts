@@ -30,6 +30,7 @@ const all: { readonly [T in ErrnoName]: Errno<T> } = {
   EINTR: of("EINTR", "interrupted system call"),
   EIO: of("EIO", "input/output error"),
   ENXIO: of("ENXIO", "no such device or address"),
+  E2BIG: of("E2BIG", "argument list too long"),
   EBADF: of("EBADF", "bad file descriptor"),
   EAGAIN: of("EAGAIN", "resource temporarily unavailable"),
   ENOMEM: of("ENOMEM", "cannot allocate memory"),
@@ -50,6 +51,7 @@ const all: { readonly [T in ErrnoName]: Errno<T> } = {
   ESPIPE: of("ESPIPE", "illegal seek"),
   EOVERFLOW: of("EOVERFLOW", "value too large for defined data type"),
   EOPNOTSUPP: of("EOPNOTSUPP", "operation not supported"),
+  ENAMETOOLONG: of("ENAMETOOLONG", "file name too long"),
   ENOSYS: of("ENOSYS", "function not implemented")
 }
 

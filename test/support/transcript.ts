@@ -5,12 +5,17 @@ import { FAULT_ACCERR, FAULT_MAPERR, FAULT_SIGBUS } from "../../lib/flags/FaultF
 import * as MAP from "../../lib/flags/MapFlags.ts"
 import * as PROT from "../../lib/flags/ProtFlags.ts"
 import { checkMm } from "../../lib/mm/area/check.ts"
+import { fput } from "../../lib/mm/area/object.ts"
 import type { StopName, Verb } from "../../lib/mm/base/stop.ts"
+import type { Word } from "../../lib/mm/base/units.ts"
 import type { Kernel } from "../../lib/mm/kernel.ts"
 import { readNow } from "../../lib/mm/object/filemap.ts"
 import { createFile, openAnonymous, openPath, unlinkPath, writeObject } from "../../lib/mm/object/file.ts"
 import { maps } from "../../lib/mm/proc/maps.ts"
+import { ioctlProc, openProc } from "../../lib/mm/proc/file.ts"
 import { pagemapRead } from "../../lib/mm/proc/pagemap.ts"
+import { PAGEMAP_SCAN } from "../../lib/mm/proc/pagemap-scan.ts"
+import { PROCMAP_QUERY } from "../../lib/mm/proc/procmap-query.ts"
 import { flagLetters, smaps, smapsRollup } from "../../lib/mm/proc/smaps.ts"
 import { statm, status } from "../../lib/mm/proc/status.ts"
 import { FILE_REGULAR, FILE_SHMEM, FILE_ZERO, FMODE_READ, FMODE_WRITE } from "../../lib/mm/store/files.ts"
@@ -25,6 +30,7 @@ import {
   START_STACK
 } from "../../lib/mm/store/mms.ts"
 import { KIND_VDSO, KIND_VVAR, KIND_VVAR_VCLOCK } from "../../lib/mm/store/vmas.ts"
+import { CAP_SYS_ADMIN } from "../../lib/mm/store/tasks.ts"
 import { boot } from "../../lib/mm/sys/boot.ts"
 import { brk } from "../../lib/mm/sys/brk.ts"
 import { placeArea } from "../../lib/mm/sys/exec.ts"
@@ -61,8 +67,20 @@ const names: ReadonlyMap<string, number> = new Map([
   ["MCL_ONFAULT", 4],
   ["MLOCK_ONFAULT", 1],
   ["FALLOC_FL_KEEP_SIZE", 1],
-  ["FALLOC_FL_PUNCH_HOLE", 2]
+  ["FALLOC_FL_PUNCH_HOLE", 2],
+  ["PROCMAP_QUERY", PROCMAP_QUERY],
+  ["PAGEMAP_SCAN", PAGEMAP_SCAN]
 ])
+
+/** A word of 64 bits as transcripts write it: numbers beyond 2^53 too. */
+const wideWord = (token: string): bigint =>
+  /^-?(0x)?[0-9a-f]+$/i.test(token) && !/^a\d/.test(token) ? BigInt.asUintN(64, BigInt(token)) : BigInt(word(token))
+
+/** The same as a number, where that is exact. */
+function anyWord(token: string): Word {
+  const wide = BigInt.asIntN(64, wideWord(token))
+  return wide <= BigInt(Number.MAX_SAFE_INTEGER) && wide >= -1n ? Number(wide) : BigInt.asUintN(64, wide)
+}
 
 /** A number as transcripts write it: 0x10, -1, a3 (page 3 of the arena), a3+8, 4p (pages), NAME|NAME. */
 function word(token: string): number {
@@ -93,7 +111,7 @@ const signals: ReadonlyMap<number, string> = new Map([
 ])
 
 /** A call by its number words. */
-type Call = (k: Kernel, task: number, a: readonly number[]) => Verb<StopName> | number
+type Call = (k: Kernel, task: number, a: readonly Word[]) => Verb<StopName> | number
 
 const calls: Readonly<Record<string, Call>> = {
   mmap: (k, t, a) => mmap(k, t, a[0]!, a[1]!, a[2]!, a[3]!, a[4]!, a[5]!),
@@ -112,6 +130,13 @@ const calls: Readonly<Record<string, Call>> = {
   remap_file_pages: (k, t, a) => remapFilePages(k, t, a[0]!, a[1]!, a[2]!, a[3]!, a[4]!),
   ftruncate: (k, t, a) => ftruncate(k, t, a[0]!, a[1]!),
   fallocate: (k, t, a) => fallocate(k, t, a[0]!, a[1]!, a[2]!, a[3]!),
+  ioctl: (k, t, a) => ioctlProc(k, t, k.tasks.file(t, Number(a[0])), a[1]!, a[2]!),
+  close: (k, t, a) => {
+    const f = k.tasks.file(t, Number(a[0]))
+    k.tasks.setFile(t, Number(a[0]), 0)
+    fput(k, f)
+    return 0
+  },
   pread: (k, t, a) => preadUser(k, t, a[0]!, a[1]!, a[2]!, a[3]!),
   pwrite: (k, t, a) => pwriteUser(k, t, a[0]!, a[1]!, a[2]!, a[3]!)
 }
@@ -183,7 +208,24 @@ export class Transcript {
         return linesOf(statm(k, mm))
       case "r":
       case "w":
-        return this.access(mm, verb === "w", word(args[0]!), Number(args[1] ?? 1), Number(args[2] ?? 7))
+        return this.access(mm, verb === "w", args)
+      case "poke":
+        return this.poke(mm, word(args[0]!), Buffer.from(args[1]!, "hex"))
+      case "put":
+        return this.poke(mm, word(args[0]!), new Uint8Array(BigUint64Array.from(args.slice(1), wideWord).buffer))
+      case "peek":
+      case "get":
+        return this.peek(mm, word(args[0]!), word(args[1]!), verb === "get")
+      case "open": {
+        const f = openProc(k, task, `/proc/self/${args[1]!}`, FMODE_READ)
+        if (f < 0) return this.result(f)
+        k.tasks.setFile(task, word(args[0]!), f)
+        return [`= ${args[0]!}`]
+      }
+      case "drop":
+        if (args[0] !== "21") throw new Error(`capability ${args[0]!} is none of memory's`)
+        k.tasks.setCaps(task, k.tasks.caps(task) & ~CAP_SYS_ADMIN)
+        return ["= 0"]
       case "fork":
         return this.fork(task, args[0]!)
       case "exit":
@@ -194,7 +236,7 @@ export class Transcript {
       default: {
         const run = calls[verb]
         if (run === undefined) throw new Error(`a transcript has no ${verb}`)
-        const words = args.map(word)
+        const words = args.map(anyWord)
         const answer = run(k, task, words)
         const value = typeof answer === "number" ? answer : call(k, () => answer)
         const id = /^= \S+ (.*)$/.exec(recorded[0] ?? "")?.[1]
@@ -224,12 +266,37 @@ export class Transcript {
     return [`= ${isAddress ? addressText(value) : value}`]
   }
 
-  private access(mm: number, write: boolean, at: number, pages: number, byte: number): readonly string[] {
-    for (let addr = at; addr < at + pages * PAGE; addr += PAGE) {
+  private access(mm: number, write: boolean, args: readonly string[]): readonly string[] {
+    const at = word(args[0]!)
+    const [pages, byte, step] = [Number(args[1] ?? 1), Number(args[2] ?? 7), Number(args[3] ?? 1)]
+    for (let addr = at; addr < at + pages * PAGE; addr += step * PAGE) {
       const r = write ? userStore8(this.k, mm, addr, byte) : userLoad8(this.k, mm, addr)
-      if (r < 0) return [`= ${signals.get(-r) ?? `fault ${-r}`} ${addressText(addr)}`]
+      if (r < 0) return this.signal(-r, addr)
     }
     return ["= ok"]
+  }
+
+  private signal(code: number, addr: number): readonly string[] {
+    return [`= ${signals.get(code) ?? `fault ${code}`} ${addressText(addr)}`]
+  }
+
+  private poke(mm: number, at: number, bytes: Uint8Array): readonly string[] {
+    for (const [i, byte] of bytes.entries()) {
+      const r = userStore8(this.k, mm, at + i, byte)
+      if (r < 0) return this.signal(-r, at + i)
+    }
+    return ["= ok"]
+  }
+
+  private peek(mm: number, at: number, count: number, isWords: boolean): readonly string[] {
+    const bytes = new Uint8Array(isWords ? count * 8 : count)
+    for (let i = 0; i < bytes.length; i++) {
+      const r = userLoad8(this.k, mm, at + i)
+      if (r < 0) return this.signal(-r, at + i)
+      bytes[i] = r
+    }
+    if (!isWords) return [`= ${Buffer.from(bytes).toString("hex")}`]
+    return [`= ${[...new BigUint64Array(bytes.buffer)].map((x) => x.toString(16)).join(" ")}`]
   }
 
   /** Pages of a number of their own each; those of a regular file are clean, as read from a disk. */

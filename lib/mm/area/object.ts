@@ -7,9 +7,10 @@
 import { VM_MAYWRITE, VM_SHARED } from "../../flags/bits.ts"
 import { H_ADD_MAPPING, H_COPY_MAPPING, H_REMOVE_MAPPING, type Verb } from "../base/stop.ts"
 import type { PgOff, Vpn } from "../base/units.ts"
+import { mmdrop } from "./mm.ts"
 import { needHook } from "./ops.ts"
 import type { Kernel } from "../kernel.ts"
-import type { File, Obj } from "../store/files.ts"
+import { type File, FILE_PROC, type Obj } from "../store/files.ts"
 import type { Vma } from "../store/vmas.ts"
 
 /** Answers of `translate` that are no frame. */
@@ -106,6 +107,7 @@ export function fput(k: Kernel, f: File): void {
 /** Frees a file nobody holds, and lets go of its object. */
 export function closeFile(k: Kernel, f: File): void {
   const o = k.files.obj(f)
+  if (k.files.kind(f) === FILE_PROC && k.files.private(f) !== 0) mmdrop(k, k.files.private(f))
   k.files.freeFile(f)
   if (o !== 0) putObject(k, o)
 }

@@ -35,12 +35,18 @@ export const FILE_SECRET = 11
 /** Of huge pages. */
 export const FILE_HUGETLB = 12
 
+/** A file of /proc: maps, or pagemap by its flags; `private` is the address space, grabbed. It has no object. */
+export const FILE_PROC = 16
+
 export const FMODE_READ = 1
 export const FMODE_WRITE = 2
 
 /** File flags. */
 export const FILE_NOEXEC = 1
 export const FILE_APPEND = 2
+/** Of FILE_PROC: pagemap; opened by one who may know frame numbers. */
+export const FILE_PROC_PAGEMAP = 4
+export const FILE_SHOW_PFN = 8
 
 const O_REFS = 0
 const O_KIND = 1

@@ -34,6 +34,7 @@ import {
   FILE_DIR,
   FILE_HUGETLB,
   FILE_PIPE,
+  FILE_PROC,
   FILE_REGULAR,
   FILE_SECRET,
   FILE_SHMEM,
@@ -43,6 +44,7 @@ import {
 } from "../store/files.ts"
 import { F_DIRTY, F_UPTODATE } from "../store/frames.ts"
 import { MAX_INDEX } from "../store/xarray.ts"
+import { preadProc } from "../proc/file.ts"
 import { copyFromUserNow, copyToUser, faultInReadable } from "./usercopy.ts"
 
 const FALLOC_KEEP_SIZE = 1
@@ -61,8 +63,8 @@ function seekable(k: Kernel, task: number, fd: Word, mode: number, off: Word): n
   return k.files.kind(f) === FILE_DIR ? EISDIR : f
 }
 
-/** Reads into `into` from byte `off` of an open file.
- * @returns bytes read, 0 at the end | EINVAL negative offset | EBADF | ESPIPE | EISDIR
+/** Reads into `into` from byte `off` of an open file; one of /proc may have to wait: `preadUser`.
+ * @returns bytes read, 0 at the end | EINVAL negative offset, or of /proc | EBADF | ESPIPE | EISDIR
  */
 export function pread(k: Kernel, task: number, fd: Word, into: Uint8Array, off: Word): number {
   const f = seekable(k, task, fd, FMODE_READ, off)
@@ -73,7 +75,7 @@ export function pread(k: Kernel, task: number, fd: Word, into: Uint8Array, off: 
     return into.length
   }
   if (kind === FILE_HUGETLB) return readHoles(k, k.files.obj(f), Number(signed(off)), into)
-  return kind === FILE_DEVICE ? EINVAL : readObject(k, k.files.obj(f), Number(signed(off)), into)
+  return kind === FILE_DEVICE || kind === FILE_PROC ? EINVAL : readObject(k, k.files.obj(f), Number(signed(off)), into)
 }
 
 /** Reads zeroes up to the end. */
@@ -91,7 +93,7 @@ export function pwrite(k: Kernel, task: number, fd: Word, data: Uint8Array, off:
   if (f < 0) return f
   const kind = k.files.kind(f)
   if (kind === FILE_ZERO) return data.length
-  if (kind === FILE_DEVICE || kind === FILE_HUGETLB) return EINVAL
+  if (kind === FILE_DEVICE || kind === FILE_HUGETLB || kind === FILE_PROC) return EINVAL
   const o = k.files.obj(f)
   const to = Number(signed(off))
   for (let done = 0; done < data.length;) {
@@ -121,6 +123,9 @@ function pageToWrite(k: Kernel, o: number, at: number, n: number): number {
 /** Is `[addr, addr + len)` user space (access_ok)? */
 const isUser = (addr: Word, len: Word): boolean => registerOf(addr) + registerOf(len) <= BigInt(TASK_SIZE)
 
+/** Does a file reach that far (rw_verify_area)? Offsets are signed. */
+const isOffset = (off: Word, len: Word): boolean => signed(off) + registerOf(len) < 2n ** 63n
+
 /** pread into the caller's own memory, page by page of the file: short where that memory ends.
  * @returns bytes read | EFAULT none could be stored | as `pread`
  */
@@ -128,7 +133,9 @@ export function* preadUser(k: Kernel, task: number, fd: Word, addr: Word, len: W
   const f = seekable(k, task, fd, FMODE_READ, off)
   if (f < 0) return f
   if (!isUser(addr, len)) return EFAULT
+  if (!isOffset(off, len)) return EINVAL
   const want = Math.min(Number(registerOf(len)), MAX_RW)
+  if (k.files.kind(f) === FILE_PROC) return yield* preadProc(k, task, f, addr, want, off)
   const from = Number(signed(off))
   for (let done = 0; done < want;) {
     const bytes = new Uint8Array(Math.min(4096 - ((from + done) % 4096), want - done))
@@ -151,10 +158,11 @@ export function* pwriteUser(k: Kernel, task: number, fd: Word, addr: Word, len: 
   const f = seekable(k, task, fd, FMODE_WRITE, off)
   if (f < 0) return f
   if (!isUser(addr, len)) return EFAULT
+  if (!isOffset(off, len)) return EINVAL
   const want = Math.min(Number(registerOf(len)), MAX_RW)
   const kind = k.files.kind(f)
   if (kind === FILE_ZERO) return want
-  if (kind === FILE_DEVICE || kind === FILE_HUGETLB) return EINVAL
+  if (kind === FILE_DEVICE || kind === FILE_HUGETLB || kind === FILE_PROC) return EINVAL
   const mm = k.tasks.mm(task)
   const o = k.files.obj(f)
   for (let done = 0; done < want;) {

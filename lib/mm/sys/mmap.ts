@@ -60,6 +60,7 @@ import {
   FILE_HUGETLB,
   FILE_NOEXEC,
   FILE_PIPE,
+  FILE_PROC,
   FILE_REGULAR,
   FILE_SECRET,
   FILE_SHM,
@@ -235,6 +236,7 @@ function checkFile(k: Kernel, q: Request): number {
   if (
     kind === FILE_DIR ||
     kind === FILE_PIPE ||
+    kind === FILE_PROC ||
     (kind === FILE_DEVICE && ((k.ops[k.files.ops(q.file)]!.hooks >> H_MMAP) & 1) === 0)
   )
     return ENODEV

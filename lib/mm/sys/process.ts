@@ -4,14 +4,14 @@
 import { VM_ACCOUNT, VM_DONTCOPY, VM_LOCKED_MASK, VM_WIPEONFORK } from "../../flags/bits.ts"
 import { EAGAIN, ENOMEM, OK } from "../../flags/Errno.ts"
 import { enoughMemory, vmStatAccount } from "../area/account.ts"
-import { mmAlloc, mmdrop, mmRelease } from "../area/mm.ts"
+import { mmAlloc, mmdrop, mmgetNotZero, mmRelease } from "../area/mm.ts"
 import { mmapUnlock, needMmap, tryMmap, WRITE } from "../area/mmap-lock.ts"
 import { announceMapping, fget, fput } from "../area/object.ts"
 import { closeVma, hasFarewell, hasHook, hasOpen, openVma } from "../area/ops.ts"
 import { buryVma, insertVma, removeVma } from "../area/vma.ts"
 import { tryStartWrite, vmaStartWrite } from "../area/vma-lock.ts"
 import { vmBugOn } from "../base/debug.ts"
-import { H_ADD_MAPPING, type Verb } from "../base/stop.ts"
+import { H_ADD_MAPPING, type StopName, type Verb } from "../base/stop.ts"
 import { T_EXIT, T_FORK } from "../base/trace.ts"
 import { TASK_PAGES } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
@@ -204,6 +204,28 @@ export function* mmput(k: Kernel, mm: Mm): Verb<"NEED_HOOK"> {
  */
 export function mmputAsync(k: Kernel, mm: Mm): void {
   if (k.mms.addUsers(mm, -1) === 0) k.deferredMmput.push(mm)
+}
+
+/** Runs `body` while `mm` has users, or does nothing and answers `gone`. Mm 0 has none.
+ * @locks none held
+ */
+export function* whileUsed<W extends StopName, A>(
+  k: Kernel,
+  mm: Mm,
+  gone: A,
+  body: () => Verb<W, A>
+): Verb<W | "NEED_HOOK", A> {
+  if (mm === 0 || !mmgetNotZero(k, mm)) return gone
+  let ended = false
+  let a: A
+  try {
+    a = yield* body()
+    ended = true
+  } finally {
+    if (!ended) mmputAsync(k, mm) // interrupted: a teardown is for whoever drains it
+  }
+  yield* mmput(k, mm)
+  return a
 }
 
 /** Tears down what `mmputAsync` left. */

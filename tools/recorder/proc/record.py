@@ -149,8 +149,8 @@ class World:
             return [f"= {errno.errorcode[-value].replace('ENOTSUP', 'EOPNOTSUPP')}"]
         return [f"= {address(value) if is_address else value}"]
 
-    def access(self, process, kind, at, pages="1", byte="7"):
-        for page in range(int(pages)):
+    def access(self, process, kind, at, pages="1", byte="7", step="1"):
+        for page in range(0, int(pages), int(step)):
             reply = self.ask(process, kind, 0, (word(at) + page * PAGE, word(byte)))
             if reply[1]:
                 return self.result(reply)
@@ -172,6 +172,17 @@ class World:
                 return self.result(reply)
             out += reply[4]
         return [f"= {out.hex()}"]
+
+    def put(self, process, at, *words):
+        """Stores 64-bit words."""
+        return self.poke(process, at, struct.pack(f"<{len(words)}Q", *(word(w) & MASK for w in words)).hex())
+
+    def get(self, process, at, count):
+        """Loads 64-bit words."""
+        answer = self.peek(process, at, str(8 * int(count)))
+        if answer[0].startswith("= SIG"):
+            return answer
+        return ["= " + " ".join(f"{x:x}" for (x,) in struct.iter_unpack("<Q", bytes.fromhex(answer[0][2:])))]
 
     def open(self, process, fd, name):
         """Opens /proc/self/NAME as descriptor `fd`."""
@@ -338,7 +349,7 @@ class World:
         process, (verb, *args) = first, rest
         if verb in ("r", "w"):
             return self.access(process, {"r": "LOAD", "w": "STORE"}[verb], *args)
-        if verb in ("poke", "peek", "open", "drop", "fork", "exit", "smaps", "status"):
+        if verb in ("poke", "peek", "put", "get", "open", "drop", "fork", "exit", "smaps", "status"):
             return getattr(self, verb)(process, *args)
         if verb in ("maps", "smaps_rollup", "statm"):
             return self.text(process, verb)
