@@ -24,7 +24,7 @@ const texts = (ranges: readonly Range.MappableRange[]) => ranges.map((range) => 
 const run = (effect: Effect.Effect<void>) => Effect.runSync(effect)
 
 describe("a mapping set", () => {
-  it("G-SET-01: answers which offsets nobody had mapped before", () => {
+  it("answers which offsets nobody had mapped before [G-SET-01]", () => {
     const set = MappingSet.make()
     const { space: a } = spaceOf("a")
     expect(texts(MappingSet.add(set, mapping(a, 0x10000, 0x12000, 0x1000)))).toEqual(["[0x1000, 0x3000)"])
@@ -32,7 +32,7 @@ describe("a mapping set", () => {
     expect(texts(MappingSet.add(set, mapping(a, 0x30000, 0x34000, 0)))).toEqual([])
   })
 
-  it("G-SET-02: is cut to the edges of a new range, so that each segment is exact", () => {
+  it("is cut to the edges of a new range, so that each segment is exact [G-SET-02]", () => {
     const set = MappingSet.make()
     const { space: a } = spaceOf("a")
     MappingSet.add(set, mapping(a, 0x10000, 0x14000, 0))
@@ -44,7 +44,7 @@ describe("a mapping set", () => {
     ])
   })
 
-  it("G-SET-03: has each mapping once", () => {
+  it("has each mapping once [G-SET-03]", () => {
     const set = MappingSet.make()
     const { space: a } = spaceOf("a")
     for (let i = 0; i < 3; i++) MappingSet.add(set, mapping(a, 0x10000, 0x11000, 0))
@@ -53,7 +53,7 @@ describe("a mapping set", () => {
     expect(set.segments[0]!.members, "writable or not is another mapping").toHaveLength(2)
   })
 
-  it("G-SET-04: answers which offsets nobody maps any more, and joins what is left", () => {
+  it("answers which offsets nobody maps any more, and joins what is left [G-SET-04]", () => {
     const set = MappingSet.make()
     const { space: a } = spaceOf("a")
     const { space: b } = spaceOf("b")
@@ -69,7 +69,7 @@ describe("a mapping set", () => {
     expect(texts(set.segments), "neighbours that go on in each other are one again").toEqual(["[0x1000, 0x7000)"])
   })
 
-  it("G-SET-05: nobody is removed who is not there", () => {
+  it("nobody is removed who is not there [G-SET-05]", () => {
     const set = MappingSet.make()
     const { space: a } = spaceOf("a")
     const gone = mapping(a, 0x10000, 0x11000, 0)
@@ -78,7 +78,7 @@ describe("a mapping set", () => {
     expect(() => MappingSet.remove(set, gone)).toThrow("nobody maps its first offset")
   })
 
-  it("G-SET-06: a segment is split with the addresses of its mappings, and only inside", () => {
+  it("a segment is split with the addresses of its mappings, and only inside [G-SET-06]", () => {
     const { space } = spaceOf("a")
     const segment = { ...Range.make<"mappable">(0x1000, 0x3000), members: [{ space, addr: 0x10000, writable: true }] }
     const [below, above] = MappingSet.split(segment, 0x2000)
@@ -87,7 +87,7 @@ describe("a mapping set", () => {
     for (const at of [0, 0x1000, 0x3000, 0x4000]) expect(() => MappingSet.split(segment, at)).toThrow("is split at")
   })
 
-  it("G-SET-07: neighbours are one only if each mapping goes on in the other, as writable as before", () => {
+  it("neighbours are one only if each mapping goes on in the other, as writable as before [G-SET-07]", () => {
     const { space: a } = spaceOf("a")
     const { space: b } = spaceOf("b")
     const one = (start: number, addr: number, space: Space, writable = true) => ({
@@ -109,10 +109,10 @@ describe("a mapping set", () => {
         }
       ]
     ] as const)
-      expect(MappingSet.merge(first, other), why).toBeUndefined()
+      expect(MappingSet.merge(first, other), `it is ${why}`).toBeUndefined()
   })
 
-  it("G-SET-08: tells each space exactly the addresses of the offsets", () => {
+  it("tells each space exactly the addresses of the offsets [G-SET-08]", () => {
     const set = MappingSet.make()
     const a = spaceOf("a")
     const b = spaceOf("b")
@@ -122,7 +122,7 @@ describe("a mapping set", () => {
     expect([a.told, b.told]).toEqual([["a [0x11000, 0x12000)"], ["b [0x80000, 0x81000)"]])
   })
 
-  it("G-SET-09: tells all of it, each mapping once a segment", () => {
+  it("tells all of it, each mapping once a segment [G-SET-09]", () => {
     const set = MappingSet.make()
     const a = spaceOf("a")
     MappingSet.add(set, mapping(a.space, 0x10000, 0x13000, 0))
@@ -137,7 +137,7 @@ describe("a mapping set", () => {
     run(MappingSet.invalidateAll(MappingSet.make(), { invalidatePrivate: true }))
   })
 
-  it("G-SET-10: a part of a mapping lies inside it", () => {
+  it("a part of a mapping lies inside it [G-SET-10]", () => {
     const { space } = spaceOf("a")
     const whole = Range.make<"mappable">(0x1000, 0x3000)
     expect(MappingSet.subsetMapping(whole, Range.make(0x2000, 0x3000), space, 0x10000, true).addr).toBe(0x11000)
@@ -145,7 +145,7 @@ describe("a mapping set", () => {
       expect(() => MappingSet.subsetMapping(whole, part, space, 0x10000, true)).toThrow("is no part of")
   })
 
-  it("G-SET-11: tells nobody of offsets that nobody maps", () => {
+  it("tells nobody of offsets that nobody maps [G-SET-11]", () => {
     const set = MappingSet.make()
     const a = spaceOf("a")
     MappingSet.add(set, mapping(a.space, 0x10000, 0x11000, 0x5000))

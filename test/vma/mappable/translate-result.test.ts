@@ -41,11 +41,11 @@ describe("checkTranslateResult", () => {
     ["G-TR-04", m(0x10, 0x1000), optional, "required is [0x10, 0x1000), expected one page or more, page-aligned"],
     ["G-TR-05", m(0, 0x2000), m(0, 0x1000), "optional is [0x0, 0x1000), expected a superset of required [0x0, 0x2000)"],
     ["G-TR-06", m(0, 0x2000), m(0, 0x2001), "optional is [0x0, 0x2001), expected it page-aligned"]
-  ])("%s: a question that is none is a bug of whoever asks", (_, req, opt, message) => {
+  ])("a question that is none is a bug of whoever asks: %s [G-TR-03..06]", (_, req, opt, message) => {
     expect(() => Mappable.checkTranslateResult(req, opt, "r--", [], undefined)).toThrow(new RangeError(message))
   })
 
-  it("G-TR-07: the first translation has the first byte that is required, error or not", () =>
+  it("the first translation has the first byte that is required, error or not [G-TR-07]", () =>
     withFile((_, to) => {
       const says =
         "the first translation is of [0x4000, 0x5000), which does not contain the first byte of [0x3000, 0x5000)"
@@ -78,33 +78,33 @@ describe("checkTranslateResult", () => {
       { perms: "--x" },
       "translation 1: its permissions do not include r--, which was asked for"
     ]
-  ])("%s: each translation has a right shape: %s %o", (_, source, some, says) =>
+  ])("each translation has a right shape: %s [G-TR-08..12, G-TR-15]", (_, source, some, says) =>
     withFile((_file, to) => {
       expect(check([to(m(0x3000, 0x4000)), to(source, some)])).toBe(says)
       expect(check([to(m(0x3000, 0x4000)), to(source, some)], refused), "an error excuses nothing").toBe(says)
     })
   )
 
-  it("G-TR-13: a translation has some of what is required", () =>
+  it("a translation has some of what is required [G-TR-13]", () =>
     withFile((_, to) => {
       expect(check([to(required), to(m(0x5000, 0x6000))])).toBe(
         "translation 1: its source [0x5000, 0x6000) has nothing of [0x3000, 0x5000)"
       )
     }))
 
-  it("G-TR-14: a translation stays within what is optional", () =>
+  it("a translation stays within what is optional [G-TR-14]", () =>
     withFile((_, to) => {
       expect(check([to(m(0x3000, 0x7000))])).toBe(
         "translation 0: its source [0x3000, 0x7000) goes beyond [0x2000, 0x6000)"
       )
     }))
 
-  it("G-TR-16: no translation needs an error", () => {
+  it("no translation needs an error [G-TR-16]", () => {
     expect(check([])).toBe("no translation, and no error that says why")
     expect(check([], refused)).toBeUndefined()
   })
 
-  it("G-TR-17, G-TR-18: less than what is required needs an error; all of it and an error are fine", () =>
+  it("less than what is required needs an error; all of it and an error are fine [G-TR-17, G-TR-18]", () =>
     withFile((_, to) => {
       const part = [to(m(0x3000, 0x4000))]
       expect(check(part)).toBe(
@@ -113,7 +113,7 @@ describe("checkTranslateResult", () => {
       expect([check(part, refused), check([to(required)], refused)]).toEqual([undefined, undefined])
     }))
 
-  it("G-TR-19: of several defects the first in the order of the clauses is reported, item by item", () =>
+  it("of several defects the first in the order of the clauses is reported, item by item [G-TR-19]", () =>
     withFile((_, to) => {
       const first = to(m(0x3000, 0x4000))
       expect(check([first, to(m(0x5001, 0x5001), { file: undefined, offset: 1, perms: "--x" })])).toMatch(/is empty/)
@@ -128,7 +128,7 @@ describe("checkTranslateResult", () => {
       expect(check([first, to(m(0x4000, 0x7000), { perms: "--x" })])).toMatch(/goes beyond/)
     }))
 
-  it("G-TR-20: neighbours may lie anywhere, in any file; permissions are compared as they are", () =>
+  it("neighbours may lie anywhere, in any file; permissions are compared as they are [G-TR-20]", () =>
     onKernel(
       Effect.gen(function* () {
         const [one, other] = [yield* MemoryFile.make(), yield* MemoryFile.make()]
@@ -150,14 +150,14 @@ describe("checkTranslateResult", () => {
       })
     ))
 
-  it("G-TR-01, G-TR-02: a translation names as many bytes of its file as of the object, for at least what was asked", () =>
+  it("a translation names as many bytes of its file as of the object, for at least what was asked [G-TR-01, G-TR-02]", () =>
     withFile((file, to) => {
       const t = to(m(0x3000, 0x5000), { offset: 0x5000 })
       expect(t).toMatchObject({ source: m(0x3000, 0x5000), file, offset: 0x5000 })
       expect(check([to(required, { perms: "rwx" })])).toBeUndefined()
     }))
 
-  it("G-TR-21: a bus error says what is inside", () => {
+  it("a bus error says what is inside [G-TR-21]", () => {
     expect(refused).toMatchObject({ _tag: "BusError", message: "BusError: bad address", error: Fail.make("EFAULT") })
   })
 })
