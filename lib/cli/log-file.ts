@@ -16,11 +16,14 @@ export interface Reading {
   readonly progress: () => string
 }
 
+/** Pushes a whole file into lines. Throws CommandError, which names file and line. */
+export type ReadInto = (file: string, lines: Lines) => Promise<void>
+
 /** Runs `body`, which reads files with what it is given; Ctrl-C ends it between two pieces of a file. */
 export async function whileReading<A>(
   { command, progress }: Reading,
   io: Io,
-  body: (readInto: (file: string, lines: Lines) => Promise<void>) => Promise<A>
+  body: (readInto: ReadInto) => Promise<A>
 ): Promise<A> {
   const shown = progressOn(io)
   const controller = new AbortController()

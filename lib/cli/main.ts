@@ -3,9 +3,10 @@ import { readFileSync } from "node:fs"
 import { parseArgs } from "node:util"
 import { conformFiles } from "./conform.ts"
 import { CommandError, EXIT_OK, type Io, stackOf } from "./io.ts"
+import { replayFile } from "./replay.ts"
 import { runModule } from "./run.ts"
 
-type Options = { readonly json: boolean; readonly debug: boolean }
+type Options = { readonly json: boolean; readonly debug: boolean; readonly at?: string | undefined }
 
 type Command = {
   readonly usage: string
@@ -39,8 +40,28 @@ const commands: ReadonlyMap<string, Command> = new Map([
         return conformFiles(operands, options, io)
       }
     }
+  ],
+  [
+    "replay",
+    {
+      usage: "replay FILE",
+      what: "replays the log of a program (strace -f, or format 2; plain or .gz): its maps, and whether we do what Linux did",
+      run: (operands, options, io) => {
+        const [file, ...more] = operands
+        if (file === undefined) throw new CommandError("replay: name the log: pagewright replay FILE")
+        if (more.length > 0) throw new CommandError(`replay: one log at a time, not also ${more.join(" ")}`)
+        return replayFile(file, { json: options.json, at: countOf(options.at, "--at") }, io)
+      }
+    }
   ]
 ])
+
+/** The number that an option was given. */
+function countOf(text: string | undefined, option: string): number | undefined {
+  if (text === undefined) return undefined
+  if (/^\d{1,15}$/.test(text)) return Number(text)
+  throw new CommandError(`replay: ${option} ${text} is no number`)
+}
 
 const help = (): string => {
   const width = Math.max(...[...commands.values()].map((command) => command.usage.length))
@@ -51,6 +72,7 @@ const help = (): string => {
     "",
     ...[...commands.values()].map((command) => `  ${command.usage.padEnd(width)}  ${command.what}`),
     "",
+    "  --at N     replay: the address space after call N of the log as well, from 0",
     "  --json     one JSON object instead of text",
     "  --debug    stack traces with errors",
     "  --version  the version of this library",
@@ -78,7 +100,8 @@ function parse(args: ReadonlyArray<string>) {
         help: { type: "boolean", short: "h", default: false },
         version: { type: "boolean", default: false },
         json: { type: "boolean", default: false },
-        debug: { type: "boolean", default: false }
+        debug: { type: "boolean", default: false },
+        at: { type: "string" }
       }
     })
   } catch (cause) {

@@ -43,7 +43,6 @@ export {
   checkTranslateResult,
   type Found,
   type Partial,
-  question,
   type Translation
 } from "./translation.ts"
 

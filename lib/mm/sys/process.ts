@@ -23,7 +23,6 @@ import {
   END_CODE,
   END_DATA,
   MMAP_BASE,
-  MMAP_BOTTOM_UP,
   type Mm,
   START_BRK,
   START_CODE,
@@ -34,17 +33,7 @@ import { MAX_FDS, type Task, TASK_DEAD } from "../store/tasks.ts"
 import { VMA_DETACHED, type Vma } from "../store/vmas.ts"
 import { PR_MDWE_NO_INHERIT } from "./rlimit.ts"
 
-const INHERITED = [
-  START_BRK,
-  BRK,
-  START_STACK,
-  START_DATA,
-  END_DATA,
-  START_CODE,
-  END_CODE,
-  MMAP_BASE,
-  MMAP_BOTTOM_UP
-] as const
+const INHERITED = [START_BRK, BRK, START_STACK, START_DATA, END_DATA, START_CODE, END_CODE, MMAP_BASE] as const
 
 /** A process with an empty address space, all capabilities and no limits.
  * @returns task row | EAGAIN no row | ENOMEM no address space

@@ -35,23 +35,6 @@ const specials: Readonly<Record<string, Special>> = {
   },
   mprotect: (world, process, call) => plain(world, process, call.name, readable(process, call)),
   pkey_mprotect: (world, process, call) => plain(world, process, call.name, readable(process, call)),
-  shmget: (world, process, call) => {
-    const ours = plain(world, process, call.name, call.args)
-    const { result } = call
-    if (ours.kind === result.kind && (ours.kind !== "value" || result.kind !== "value")) return ours
-    if (ours.kind === "value" && result.kind === "value") {
-      world.segments.set(Number(result.value), Number(ours.value))
-      return result // the number itself is the kernel's choice
-    }
-    // a segment that somebody made whom the log does not show
-    if (ours.kind === "value") plain(world, process, "shmctl", [ours.value, 0, 0])
-    return result.kind === "errno" && result.errno !== "EEXIST" ? ours : other
-  },
-  shmat: (world, process, call) => withSegment(world, process, call),
-  shmctl: (world, process, call) => {
-    const command = lowBits(arg(call, 1))
-    return predictable.has(command) ? withSegment(world, process, call) : other
-  },
   personality: (_world, process, call) => {
     const persona = Number(arg(call, 0))
     if (call.result.kind === "value" && persona !== ONLY_ASK)
@@ -75,29 +58,39 @@ const specials: Readonly<Record<string, Special>> = {
   fcntl: (world, process, call) => (call.fd === undefined ? other : withFile(world, process, call, 0))
 }
 
-/** IPC_RMID, SHM_LOCK, SHM_UNLOCK: commands of shmctl whose answer is no number of the kernel's choice. */
-const predictable: ReadonlySet<number> = new Set([0, 11, 12])
-
-/** Calls that may change an address space and are not built, with what they are called. */
+/** Calls that have to do with an address space. What the table of calls does not have of them is not built. */
 const ofMemory: ReadonlySet<string> = new Set([
-  ...Object.keys(calls),
+  ...Object.keys(specials),
+  "munmap",
+  "mremap",
+  "madvise",
+  "mseal",
+  "msync",
+  "remap_file_pages",
+  "brk",
+  "mlock",
+  "mlock2",
+  "munlock",
+  "mlockall",
+  "munlockall",
+  "shmget",
   "shmat",
   "shmdt",
+  "shmctl",
+  "prctl",
+  "pkey_alloc",
+  "pkey_free",
   "mbind",
   "set_mempolicy_home_node",
   "map_shadow_stack",
-  "modify_ldt",
   "process_mrelease",
   "io_setup",
   "io_destroy",
   "uselib"
 ])
 
-/** Calls of memory that leave the map alone whatever they answer. */
-const harmless: ReadonlySet<string> = new Set(["ftruncate", "fallocate", "fcntl", "pread_mem", "pwrite_mem"])
-
-/** Does a call of this name have to do with address spaces? */
-export const isOfMemory = (name: string): boolean => (ofMemory.has(name) || name in specials) && !harmless.has(name)
+/** Does a call of this name have to do with an address space? */
+export const isOfMemory = (name: string): boolean => ofMemory.has(name)
 
 /** Performs `call`, which `process` makes. */
 export function answer(world: World, process: Process, call: Call): Answer {
@@ -137,14 +130,6 @@ function withFile(world: World, process: Process, call: Call, at: number): Answe
   } finally {
     k.tasks.setFile(process.task, SLOT, 0)
   }
-}
-
-/** The call, with the simulation's number of its segment. */
-function withSegment(world: World, process: Process, call: Call): Answer {
-  const ours = world.segments.get(Number(arg(call, 0)))
-  if (ours !== undefined) return plain(world, process, call.name, [ours, ...call.args.slice(1)])
-  if (call.result.kind === "errno") return plain(world, process, call.name, [-1, ...call.args.slice(1)])
-  return { kind: "unmodelled", what: `${call.name} of a segment that the log does not make` }
 }
 
 const deviceOf = ({ path }: FileRef): string => path.replaceAll(/\d+/g, "N")

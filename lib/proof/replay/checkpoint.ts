@@ -1,6 +1,7 @@
 /** A copy of a whole simulated machine, to go back to. Floor 9.
  *
- * Taken between two calls: no verb is in flight, so locks and queues are empty and are not copied. Bytes of frames are not
+ * For going back thousands of times a second, not for keeping (that is `mm/sys/save.ts`): it writes over the machine that it
+ * was taken of. Taken between two calls: no verb is in flight, so locks and queues are empty and are not copied. Bytes of frames are not
  * either: no log tells them. Stores are looked at from outside, column by column; of those that are filled from below only
  * the rows in use are copied.
  */

@@ -1,6 +1,7 @@
 /** Performs a log on the simulation, event by event, and compares. Floor 9. */
 import { adopt } from "./adopt.ts"
-import { type Answer, answer } from "./answer.ts"
+import { around } from "./around.ts"
+import type { Answer } from "./answer.ts"
 import { Comparer } from "./compare.ts"
 import { drift, signalContradicts } from "./drift.ts"
 import type { Call, Clone, Delta, Drift, End, Event, Exec, Exit, Result, Signal } from "./event.ts"
@@ -10,6 +11,8 @@ import { VSYSCALL } from "./map-line.ts"
 import type { Difference, Mark, Player, Verdict } from "./player.ts"
 import { joined, type Pages, rangesOf, rangesOfDelta } from "./ranges.ts"
 import { deltaBetween } from "./recollection.ts"
+import { answerWithSegments } from "./segments.ts"
+import { textOfResult } from "./words.ts"
 import { type Process, type Space, World } from "./world.ts"
 
 const agreed: Verdict = { kind: "agreed" }
@@ -24,6 +27,10 @@ export class Machine implements Player {
   readonly comparer = new Comparer(this.world.k)
   readonly assumed: Assumed = new Map()
   private readonly journal = new Journal(this.world.k, () => this.save())
+  private told = 0
+
+  /** @param shown - differences that are told with the areas around them */
+  constructor(private readonly shown = 0) {}
 
   perform(event: Event): Verdict {
     switch (event.kind) {
@@ -96,8 +103,7 @@ export class Machine implements Player {
       this.back(mark)
     }
     this.attempt(process, call, undefined)
-    this.takeOver(process)
-    return first
+    return this.give(process, first.difference, this.placesOf(call))
   }
 
   /** Performs the call, and compares answer and map. */
@@ -106,11 +112,11 @@ export class Machine implements Player {
     guess?.apply()
     this.journal.add(() => {
       guess?.apply()
-      answer(this.world, this.processOf(made.pid), made)
+      answerWithSegments(this.world, this.processOf(made.pid), made)
     })
-    const ours = answer(this.world, process, made)
+    const ours = answerWithSegments(this.world, process, made)
     if (ours.kind === "other") return other
-    if (ours.kind === "unmodelled") return { kind: "unmodelled" }
+    if (ours.kind === "unmodelled") return ours
     return verdictOf(compareAnswers(call.result, ours) ?? this.compareAt(process.space, this.placesOf(call)))
   }
 
@@ -204,9 +210,11 @@ export class Machine implements Player {
   }
 
   /** Linux did something else: we go on from what it did. */
-  private give(process: Process, difference: Difference): Verdict {
+  private give(process: Process, difference: Difference, places: readonly Pages[] = []): Verdict {
+    const { space } = process
+    const areas = this.told++ < this.shown ? around(this.comparer, this.world.k, space, places) : []
     this.takeOver(process)
-    return { kind: "differs", difference }
+    return { kind: "differs", difference: { ...difference, areas } }
   }
 
   private takeOver(process: Process): void {
@@ -224,11 +232,4 @@ function compareAnswers(linux: Result, ours: Answer): Difference | undefined {
   if (linux.kind === "errno" && ours.kind === "errno" && linux.errno === ours.errno) return undefined
   if (linux.kind === "value" && ours.kind === "value" && BigInt(linux.value) === BigInt(ours.value)) return undefined
   return { what: "result", linux: textOfResult(linux), ours: textOfResult(ours) }
-}
-
-/** A result as strace prints it. */
-export function textOfResult(result: Result): string {
-  if (result.kind === "unknown") return "?"
-  if (result.kind === "errno") return `-1 ${result.errno}`
-  return result.value > 4095 ? `0x${result.value.toString(16)}` : String(result.value)
 }

@@ -9,8 +9,10 @@ export type Verdict =
   | { readonly kind: "other" }
   /** The log does not determine what it must answer: `why`, what it does not tell. What it did answer was taken over. */
   | { readonly kind: "unanchored"; readonly why: string }
-  /** A call of memory that is not built. What it did was taken over as far as the log shows it. */
-  | { readonly kind: "unmodelled" }
+  /** A call of memory that is not built, named more closely by `what` if need be. What it did was taken over as far as the
+   * log shows it.
+   */
+  | { readonly kind: "unmodelled"; readonly what?: string }
   /** Linux did something else. What it did was taken over as far as that is possible. */
   | { readonly kind: "differs"; readonly difference: Difference }
 
@@ -20,6 +22,8 @@ export interface Difference {
   readonly what: string
   readonly linux: string
   readonly ours: string
+  /** Lines of the map around the place: `- ` only Linux has them, `+ ` only we. */
+  readonly areas?: readonly string[]
 }
 
 /** A place to go back to. Later marks are worthless once one went back behind them. */
