@@ -11,6 +11,9 @@ import {
   FMODE_READ,
   FMODE_WRITE
 } from "../../../lib/mm/store/files.ts"
+import { ftruncate } from "../../../lib/mm/sys/file.ts"
+import { memfdSecret } from "../../../lib/mm/sys/memfd.ts"
+import { munlockall } from "../../../lib/mm/sys/mlock.ts"
 import { NONE, RO, RW, RX } from "./words.ts"
 import { type Proc, world } from "./world.ts"
 
@@ -96,5 +99,44 @@ describe("/dev/zero", () => {
     const p = world()
     p.mmap("a0", RO, SHARED, p.special(FILE_ZERO, FMODE_READ, "/dev/zero"))
     expect([p.name("a0"), p.flags("a0")]).toEqual(["/dev/zero", "rd mr me ms"])
+  })
+})
+
+describe("secret memory", () => {
+  const secret = (p: Proc): number => {
+    const fd = memfdSecret(p.k, p.task, 0)
+    expect(p.sys(ftruncate, fd, 4 * 4096)).toBe("ok")
+    return fd
+  }
+
+  it("is shared, locked for good, left out of dumps, and never executed [L-MMAP-33]", () => {
+    const p = world()
+    const fd = secret(p)
+    expect(p.mmap("a0+2", RW, PRIVATE, fd)).toBe("EINVAL")
+    expect(p.mmap("a0+2", RX, SHARED, fd)).toBe("EPERM")
+    expect(p.mmap("a0+2", RW, SHARED, fd)).toBe("a0")
+    expect(p.flags("a0")).toBe("rd wr sh mr mw ms lo dd")
+    expect(p.munlock("a0+2")).toBe("ok")
+    expect(p.sys(munlockall)).toBe("ok")
+    expect(p.mprotect("a0", RX)).toBe("EACCES")
+    expect(p.flags("a0"), "without effect").toBe("rd wr sh mr mw ms lo dd")
+    expect(p.counts()).toBe("total 2 locked 2")
+  })
+
+  it("has its flags before neighbours are looked at, and so is one with its like [L-MMAP-32]", () => {
+    const p = world()
+    const fd = secret(p)
+    p.mmap("a0", RW, SHARED, fd)
+    p.mmap("a1", RW, SHARED, fd, 1)
+    expect(p.areas()).toEqual(["a0+2 rw-s lo dd"])
+  })
+
+  it("that is refused has taken out what was there [L-VMA-34]", () => {
+    const p = world("aaaa")
+    p.write("a0+4")
+    expect(p.mmap("a1+2", RW, PRIVATE, secret(p))).toBe("EINVAL")
+    expect(p.draw()).toBe("a..a")
+    expect(p.counts()).toBe("total 2 data 2")
+    expect(p.committed).toBe(2)
   })
 })

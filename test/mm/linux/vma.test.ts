@@ -7,7 +7,8 @@ import { FILE_ZERO } from "../../../lib/mm/store/files.ts"
 import { VMA_DETACHED } from "../../../lib/mm/store/vmas.ts"
 import { lockVmaUnderRcu } from "../../../lib/mm/area/vma-lock.ts"
 import { Hand } from "../rows/world.ts"
-import { A0, ANON, RO, RW, RX } from "./words.ts"
+import { IPC_CREAT, IPC_PRIVATE, shmat, shmget } from "../../../lib/mm/sys/shm.ts"
+import { A0, ANON, at, NONE, RO, RW, RX } from "./words.ts"
 import { world } from "./world.ts"
 
 describe("neighbours", () => {
@@ -218,6 +219,21 @@ describe("anon_vma", () => {
     expect(child.draw(), "apart, as from written memory").toBe("aab")
     p.mprotect("a0+2", RO)
     expect(p.flags("a0"), "what may have been written stays charged").toBe("rd mr mw me gu ac")
+  })
+})
+
+describe("an area of a System V segment", () => {
+  it("is not removed by a merge, since the segment counts its areas; a left neighbour may grow [L-VMA-20]", () => {
+    const p = world()
+    const id = shmget(p.k, p.task, IPC_PRIVATE, 4 * 4096, IPC_CREAT | 0o600)
+    expect(p.sys(shmat, id, at("a0"), 0)).toBe("a0")
+    p.mprotect("a1+2", NONE)
+    expect(p.draw()).toBe("abba")
+    p.mprotect("a1+2", RW)
+    expect(p.draw(), "as a whole it would vanish").toBe("a|aa|a")
+    p.mprotect("a1+2", NONE)
+    p.mprotect("a1", RW)
+    expect(p.draw(), "a part of it goes over").toBe("aaba")
   })
 })
 
