@@ -43,6 +43,7 @@ export {
   checkTranslateResult,
   type Found,
   type Partial,
+  question,
   type Translation
 } from "./translation.ts"
 

@@ -93,6 +93,9 @@ export const pageRangeOf = <P>(range: object): P => range as P
 // INVARIANT: the ask it belongs to is answered inside the section `here`, and it is not looked at afterwards.
 export const translationOf = <T>(made: object): T => made as T
 
+// INVARIANT: a question of this ceiling: `translation.ts` made it.
+export const askOf = <A>(question: object): A => question as A
+
 // INVARIANT: Mappable.make has read the ceiling off the definition.
 export const mappableOf = <M>(object: object): M => object as M
 

@@ -6,7 +6,7 @@ import { bits } from "./AccessType.ts"
 import type { ErrnoName, Fail } from "./Fail.ts"
 import { MemoryFile } from "./memory-file.ts"
 import { format, isPages, isSupersetOf, type MappableRange, overlaps, type PageRange } from "./Range.ts"
-import { translationOf } from "./raw.ts"
+import { askOf, translationOf } from "./raw.ts"
 import type { AfterUnlock, mustNotOutliveItsLock } from "./region.ts"
 
 /** Where offsets of an object have their bytes: `source` is at `offset` of `file`, and may be used as `perms` say.
@@ -93,6 +93,14 @@ export class Question {
     return translationOf(new Made(found.source, found.file, found.offset, bits(found.perms ?? this.max)))
   }
 }
+
+/** A question of one's own, to try an object's answers with `checkTranslateResult`: required, and optional as well. */
+export const question = <const Max extends Access = "rwx">(
+  required: PageRange<"mappable">,
+  optional: PageRange<"mappable">,
+  at: Extract<Effective<Within<Max>>, Access>,
+  max?: Max
+): Ask<Max, AfterUnlock> => askOf(new Question(required, optional, at, max ?? "rwx"))
 
 /** What is wrong with an answer, as the clause of the contract that it breaks; undefined if nothing is. The first clause
  * counts. `error` excuses what is missing, not what is there.

@@ -3,6 +3,8 @@
  *     user space  [lsmMinAddr ......... mmapBase | ......... TASK_PAGES)
  *                  searches end up here ^ top-down from the base; bottom-up above TASK/3 when that is full
  *
+ * In the legacy layout (MMAP_BOTTOM_UP) all searches go up from the base, which is TASK/3.
+ *
  * @source mm/mmap.c vm_unmapped_area_topdown, arch/x86/kernel/sys_x86_64.c, mm/huge_memory.c thp_get_unmapped_area (v6.18)
  */
 import { VM_GROWSDOWN } from "../../flags/bits.ts"
@@ -20,14 +22,14 @@ import {
 } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { FILE_REGULAR, FILE_ZERO, type File } from "../store/files.ts"
-import { MMAP_BASE, type Mm } from "../store/mms.ts"
+import { MMAP_BASE, MMAP_BOTTOM_UP, type Mm } from "../store/mms.ts"
 import { CAP_SYS_RAWIO } from "../store/tasks.ts"
 import type { Vma } from "../store/vmas.ts"
 
 const LOW_32BIT = 0x40000
 const HIGH_32BIT = 0x80000
 /** Bottom-up searches start here: a third of user space. */
-const LEGACY_BASE = Math.ceil(TASK_PAGES / 3)
+export const LEGACY_BASE = Math.ceil(TASK_PAGES / 3)
 
 /** First page that must stay free below `v`: its start, less the guard gap if it grows down. */
 export function startGap(k: Kernel, v: Vma): Vpn {
@@ -100,12 +102,13 @@ function placeAligned(k: Kernel, mm: Mm, hint: Vpn, len: number, flags: number, 
   const at = unaligned(k, mm, hint, len + PMD_PAGES, flags)
   if (at < 0 || at === hint) return at
   const off = (((pgoff - at) % PMD_PAGES) + PMD_PAGES) % PMD_PAGES
-  return off === 0 ? at + PMD_PAGES : at + off
+  return off === 0 && k.mms.stat(mm, MMAP_BOTTOM_UP) === 0 ? at + PMD_PAGES : at + off
 }
 
 function unaligned(k: Kernel, mm: Mm, hint: Vpn, len: number, flags: number): number {
   if (len > TASK_PAGES) return ENOMEM
   if ((flags & MAP_32BIT) !== 0) return bottomUp(k, mm, hint, len, LOW_32BIT, HIGH_32BIT)
+  if (k.mms.stat(mm, MMAP_BOTTOM_UP) !== 0) return bottomUp(k, mm, hint, len, k.mms.stat(mm, MMAP_BASE), TASK_PAGES)
   if (hint !== 0 && hint + len <= TASK_PAGES) {
     const v = k.maple.find(mm, hint)
     if (v === 0 || hint + len <= startGap(k, v)) return hint

@@ -36,6 +36,8 @@ export interface KernelConfig {
   readonly shmmni: number
   /** First page above the top-down mmap area; the place where it starts. */
   readonly mmapBase: number
+  /** sysctl vm.legacy_va_layout: programs that start search for room from a third of user space upwards. */
+  readonly legacyVaLayout: boolean
   /** Boot parameter vsyscall: is there an area of the old system-call page above user space? Only /proc shows it. */
   readonly vsyscall: "none" | "xonly"
 }
@@ -59,6 +61,7 @@ export const defaults: KernelConfig = {
   shmmax: 2 ** 64 - 2 ** 24,
   shmall: 2 ** 64 - 2 ** 24,
   shmmni: 4096,
+  legacyVaLayout: false,
   mmapBase: 0x7ffff7fff,
   vsyscall: "none"
 }

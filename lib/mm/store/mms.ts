@@ -40,9 +40,11 @@ export const START_DATA = 8
 export const END_DATA = 9
 export const START_CODE = 10
 export const END_CODE = 11
-/** First page above the mmap area. */
+/** First page above the mmap area; of one that is searched from below (MMAP_BOTTOM_UP), its first page. */
 export const MMAP_BASE = 12
 export const HIWATER_VM = 13
+/** Not 0: searches begin at the base and go up (the legacy layout). */
+export const MMAP_BOTTOM_UP = 14
 
 export const MM_FREE = 0
 export const MM_LIVE = 1

@@ -1,6 +1,7 @@
 /** Processes: their mm, limits, capabilities, descriptors. Floor 2.
  *
  *     i    Int32   [task<<3 | f]      0 mm  1 state  2 parent  3 caps  4 uid  5 gid
+ *                                     6 personality
  *     lim  Float64 [task<<5 | 2*res]  soft, hard; Infinity is RLIM_INFINITY
  *     fd   Int32   [task*256 + fd]    open file rows
  */
@@ -73,7 +74,7 @@ export class Tasks {
     if (parent === 0) this.lim.fill(Infinity, t << 5, (t + 1) << 5)
     else {
       this.lim.copyWithin(t << 5, parent << 5, (parent + 1) << 5)
-      this.i.copyWithin(r + 3, (parent << 3) + 3, (parent << 3) + 6)
+      this.i.copyWithin(r + 3, (parent << 3) + 3, (parent << 3) + 7)
     }
     this.names[t] = name
     this.live++
@@ -122,6 +123,13 @@ export class Tasks {
   }
   capable(t: Task, cap: number): boolean {
     return (this.i[(t << 3) + 3]! & cap) !== 0
+  }
+  /** Bits of sys/personality.ts. */
+  personality(t: Task): number {
+    return this.i[(t << 3) + 6]!
+  }
+  setPersonality(t: Task, bits: number): void {
+    this.i[(t << 3) + 6] = bits
   }
   /** Soft limit in bytes. */
   rlimit(t: Task, res: number): number {

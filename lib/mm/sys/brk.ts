@@ -1,7 +1,16 @@
 /** brk: the heap's end, up or down. Never an errno: the break that holds now. Floor 6.
  * @source mm/mmap.c SYSCALL_DEFINE1(brk), mm/vma.c do_brk_flags (v6.18)
  */
-import { VM_ACCOUNT, VM_LOCKED, VM_MAYEXEC, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_WRITE } from "../../flags/bits.ts"
+import {
+  VM_ACCOUNT,
+  VM_EXEC,
+  VM_LOCKED,
+  VM_MAYEXEC,
+  VM_MAYREAD,
+  VM_MAYWRITE,
+  VM_READ,
+  VM_WRITE
+} from "../../flags/bits.ts"
 import { ENOMEM, OK } from "../../flags/Errno.ts"
 import { enoughMemory, mayExpandVm, mlockFutureOk, vmStatAccount } from "../area/account.ts"
 import { startGap } from "../area/gap.ts"
@@ -16,6 +25,7 @@ import type { FaultStops } from "../page/fault.ts"
 import { BRK, END_DATA, LOCKED_VM, type Mm, START_BRK, START_DATA } from "../store/mms.ts"
 import { RLIMIT_DATA } from "../store/tasks.ts"
 import { clearGathered } from "./munmap.ts"
+import { READ_IMPLIES_EXEC } from "./personality.ts"
 import { mmPopulate } from "./populate.ts"
 
 /** Moves the break to byte address `addr`.
@@ -57,7 +67,8 @@ export function* brk(k: Kernel, task: number, addr: Word): Verb<FaultStops> {
     // room above: one page, and the guard pages of a stack
     const above = k.maple.find(mm, oldPage)
     if (above !== 0 && newPage + 1 > startGap(k, above)) return old
-    const r = yield* grow(k, mm, oldPage, newPage - oldPage)
+    const exec = (k.tasks.personality(task) & READ_IMPLIES_EXEC) !== 0 ? VM_EXEC : 0
+    const r = yield* grow(k, mm, oldPage, newPage - oldPage, exec)
     if (r < 0) return old
     k.mms.setStat(mm, BRK, to)
     k.trace.point(T_BRK, mm, oldPage, newPage - oldPage)
@@ -70,8 +81,8 @@ export function* brk(k: Kernel, task: number, addr: Word): Verb<FaultStops> {
 }
 
 /** do_brk_flags: private anonymous read-write memory at the old end, by growth of the area there if it fits. */
-function* grow(k: Kernel, mm: Mm, at: Vpn, pages: number): Verb<"NEED_LOCK" | "PREEMPT"> {
-  const lo = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC | VM_ACCOUNT | k.mms.defFlags(mm)
+function* grow(k: Kernel, mm: Mm, at: Vpn, pages: number, exec: number): Verb<"NEED_LOCK" | "PREEMPT"> {
+  const lo = exec | VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC | VM_ACCOUNT | k.mms.defFlags(mm)
   if (!mayExpandVm(k, mm, lo, pages)) return ENOMEM
   if (k.maple.size(mm) > k.config.maxMapCount) return ENOMEM
   if (enoughMemory(k, mm, pages) !== OK) return ENOMEM

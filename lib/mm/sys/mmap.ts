@@ -70,6 +70,7 @@ import {
 } from "../store/files.ts"
 import { hugeAddress, hugeLength, hugeLog, MAX_FILE_PAGES } from "./hugetlb.ts"
 import { mmapRegion, regionNow, type Request } from "./mmap-region.ts"
+import { READ_IMPLIES_EXEC } from "./personality.ts"
 import { mmPopulate } from "./populate.ts"
 
 /** Maps `len` bytes of a file, a device or anonymous memory.
@@ -178,6 +179,8 @@ function check(k: Kernel, q: Request, addr: Word, empty: boolean, prot: number):
     hint = Math.ceil(k.config.lsmMinAddr / 4096)
   if (q.pages === 0) return ENOMEM
   if (k.maple.size(q.mm) > k.config.maxMapCount) return ENOMEM
+  if ((prot & READ) !== 0 && (k.tasks.personality(q.task) & READ_IMPLIES_EXEC) !== 0 && !isNoexec(k, q.file))
+    prot |= EXEC
   const def = k.mms.defFlags(q.mm)
   q.lo = protBits(prot) | flagBits(q.flags) | def | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC
   const aligned = offsetInPage(addr) === 0
@@ -202,6 +205,8 @@ function check(k: Kernel, q: Request, addr: Word, empty: boolean, prot: number):
   if ((q.flags & MAP.NORESERVE) !== 0 && (k.config.overcommit !== 2 || unit !== 0)) q.lo |= VM_NORESERVE
   return OK
 }
+
+const isNoexec = (k: Kernel, file: number): boolean => (k.files.flags(file) & FILE_NOEXEC) !== 0
 
 const protBits = (prot: number): number =>
   ((prot & READ) !== 0 ? VM_READ : 0) | ((prot & WRITE) !== 0 ? VM_WRITE : 0) | ((prot & EXEC) !== 0 ? VM_EXEC : 0)
@@ -229,7 +234,7 @@ function checkFile(k: Kernel, q: Request): number {
     if ((mode & FMODE_WRITE) === 0) q.lo &= ~(VM_MAYWRITE | VM_SHARED)
   }
   if ((mode & FMODE_READ) === 0) return EACCES
-  if ((k.files.flags(q.file) & FILE_NOEXEC) !== 0) {
+  if (isNoexec(k, q.file)) {
     if ((q.lo & VM_EXEC) !== 0) return EPERM
     q.lo &= ~VM_MAYEXEC
   }

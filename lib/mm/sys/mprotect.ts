@@ -9,6 +9,7 @@ import {
   VM_HUGETLB,
   VM_IGNORE_MERGE,
   VM_LOCKED,
+  VM_MAYEXEC,
   VM_NORESERVE,
   VM_READ,
   VM_SHARED,
@@ -40,10 +41,13 @@ import type { Vma } from "../store/vmas.ts"
 import type { FaultStops } from "../page/fault.ts"
 import { GIVE_UP } from "../page/need.ts"
 import { changeProtection } from "../page/protect.ts"
+import { READ_IMPLIES_EXEC } from "./personality.ts"
 import { populateVma } from "./populate.ts"
 
 const VALID = READ | WRITE | EXEC | SEM
 const MDWE_REFUSE = 1
+/** Beside the bits that callers know: READ_IMPLIES_EXEC, where the memory may be executed at all. */
+const EXEC_IF_MAY = 1 << 30
 
 /** Changes the protection of `[addr, addr + len)`.
  * @param addr - byte address, page aligned
@@ -66,6 +70,7 @@ export function* mprotect(k: Kernel, task: number, addr: Word, len: Word, prot: 
   const end = start + pages
   if (pages === 0 || end >= WORD_PAGES) return ENOMEM
   if ((bits & ~VALID) !== 0 || highBits(prot) !== 0) return EINVAL
+  if ((bits & READ) !== 0 && (k.tasks.personality(task) & READ_IMPLIES_EXEC) !== 0) bits |= EXEC_IF_MAY
   const mm = k.tasks.mm(task)
   const now = grows === 0 ? protectNow(k, mm, start, end, bits) : GIVE_UP
   if (now !== GIVE_UP) return now
@@ -115,7 +120,7 @@ function protectNow(k: Kernel, mm: Mm, start: Vpn, end: Vpn, bits: number): numb
   try {
     const v = k.maple.around(mm, start)
     if (v === 0 || k.vmas.startOf(v) > start || end > k.vmas.endOf(v) || hasHook(k, v, H_MPROTECT)) return GIVE_UP
-    const lo = (k.vmas.flags(v) & ~VM_ACCESS) | accessBits(bits)
+    const lo = withAccess(k, v, bits)
     const refused = mayProtect(k, mm, v, lo)
     const below = k.vmas.startOf(v) < start ? v : k.maple.near[0]!
     const w = refused !== OK ? refused : fixupNow(k, mm, below, v, start, end, lo)
@@ -132,7 +137,7 @@ function* protectAreas(k: Kernel, mm: Mm, first: Vma, start: Vpn, end: Vpn, bits
     const v = k.maple.lookup(mm, at)
     if (v === 0) return ENOMEM
     const to = Math.min(k.vmas.endOf(v), end)
-    const lo = (k.vmas.flags(v) & ~VM_ACCESS) | accessBits(bits)
+    const lo = withAccess(k, v, bits)
     const refused = mayProtect(k, mm, v, lo)
     if (refused !== OK) return refused
     if (hasHook(k, v, H_MPROTECT)) {
@@ -147,8 +152,17 @@ function* protectAreas(k: Kernel, mm: Mm, first: Vma, start: Vpn, end: Vpn, bits
   return OK
 }
 
-const accessBits = (prot: number): number =>
-  ((prot & READ) !== 0 ? VM_READ : 0) | ((prot & WRITE) !== 0 ? VM_WRITE : 0) | ((prot & EXEC) !== 0 ? VM_EXEC : 0)
+/** The flags of `v` with the access that `prot` asks for. */
+function withAccess(k: Kernel, v: Vma, prot: number): number {
+  const lo = k.vmas.flags(v)
+  const exec = (prot & EXEC) !== 0 || ((prot & EXEC_IF_MAY) !== 0 && (lo & VM_MAYEXEC) !== 0)
+  return (
+    (lo & ~VM_ACCESS) |
+    ((prot & READ) !== 0 ? VM_READ : 0) |
+    ((prot & WRITE) !== 0 ? VM_WRITE : 0) |
+    (exec ? VM_EXEC : 0)
+  )
+}
 
 /** A right is had only where its MAY bit is; and nothing becomes executable under MDWE. */
 function mayProtect(k: Kernel, mm: Mm, v: Vma, lo: number): number {

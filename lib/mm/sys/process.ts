@@ -23,6 +23,7 @@ import {
   END_CODE,
   END_DATA,
   MMAP_BASE,
+  MMAP_BOTTOM_UP,
   type Mm,
   START_BRK,
   START_CODE,
@@ -33,7 +34,17 @@ import { MAX_FDS, type Task, TASK_DEAD } from "../store/tasks.ts"
 import { VMA_DETACHED, type Vma } from "../store/vmas.ts"
 import { PR_MDWE_NO_INHERIT } from "./rlimit.ts"
 
-const INHERITED = [START_BRK, BRK, START_STACK, START_DATA, END_DATA, START_CODE, END_CODE, MMAP_BASE] as const
+const INHERITED = [
+  START_BRK,
+  BRK,
+  START_STACK,
+  START_DATA,
+  END_DATA,
+  START_CODE,
+  END_CODE,
+  MMAP_BASE,
+  MMAP_BOTTOM_UP
+] as const
 
 /** A process with an empty address space, all capabilities and no limits.
  * @returns task row | EAGAIN no row | ENOMEM no address space

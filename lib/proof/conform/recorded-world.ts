@@ -1,6 +1,6 @@
 /** The recorder's machine and process: memory, limits, descriptors, first areas. Floor 9. */
 import { vmBugOn } from "../../mm/base/debug.ts"
-import { addrOf, TASK_SIZE } from "../../mm/base/units.ts"
+import { addrOf } from "../../mm/base/units.ts"
 import type { Kernel } from "../../mm/kernel.ts"
 import { fget } from "../../mm/area/object.ts"
 import { openAnonymous, RDWR, reopen, writeObject } from "../../mm/object/file.ts"
@@ -16,20 +16,12 @@ import {
   FMODE_READ,
   FMODE_WRITE
 } from "../../mm/store/files.ts"
-import {
-  BRK,
-  END_CODE,
-  END_DATA,
-  MMAP_BASE,
-  START_BRK,
-  START_CODE,
-  START_DATA,
-  START_STACK
-} from "../../mm/store/mms.ts"
+import { BRK, END_CODE, END_DATA, START_BRK, START_CODE, START_DATA, START_STACK } from "../../mm/store/mms.ts"
 import * as tasks from "../../mm/store/tasks.ts"
 import { KIND_VDSO, KIND_VVAR, KIND_VVAR_VCLOCK } from "../../mm/store/vmas.ts"
 import { boot } from "../../mm/sys/boot.ts"
 import { placeArea } from "../../mm/sys/exec.ts"
+import { pickMmapLayout } from "../../mm/sys/personality.ts"
 import { spawn } from "../../mm/sys/process.ts"
 import { runNow } from "../../mm/sys/run-now.ts"
 import { userLoad8, userStore8 } from "../../mm/sys/trap.ts"
@@ -73,8 +65,7 @@ export const bootRecorded = (): Kernel =>
     maxMapCount: 65530,
     mmapMinAddr: 4096,
     lsmMinAddr: 65536,
-    overcommit: 0,
-    mmapBase: mmapBase(8 * MIB)
+    overcommit: 0
   })
 
 /** Begins the process that `header` describes, up to the first operation.
@@ -92,18 +83,10 @@ export function beginRecorded(k: Kernel, header: Header): RecordedProcess {
     if (limit === undefined) throw new FormatError(`rlimits holds ${name}, which is no limit of memory`)
     k.tasks.setRlimit(task, limit, bytes, bytes)
   }
-  k.mms.setStat(k.tasks.mm(task), MMAP_BASE, mmapBase(k.tasks.rlimit(task, tasks.RLIMIT_STACK)))
+  pickMmapLayout(k, task)
   const labels = installFiles(k, task)
   placeStub(k, task, header, labels)
   return { task, labels }
-}
-
-/** First page above the mmap area.
- * @source arch/x86/mm/mmap.c mmap_base (v6.18), without randomisation: the stack's limit and its guard gap stay free
- */
-function mmapBase(stackBytes: number): number {
-  const gap = Math.min(Math.max(stackBytes + MIB, 128 * MIB), (TASK_SIZE / 6) * 5)
-  return Math.ceil((TASK_SIZE - gap) / 4096)
 }
 
 /** Descriptors as FORMATS.md lists them; what stands for /dev/null and for the recorder's channels cannot be mapped. */

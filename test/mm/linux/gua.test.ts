@@ -1,9 +1,12 @@
 /** Where memory goes: files that huge pages would fit, and memory that is moved. The rest is in test/mm/area/gap.test.ts. */
 import { describe, expect, it } from "vitest"
 import * as MAP from "../../../lib/flags/MapFlags.ts"
+import type { KernelConfig } from "../../../lib/mm/base/config.ts"
 import { FILE_ZERO } from "../../../lib/mm/store/files.ts"
+import { RLIMIT_STACK } from "../../../lib/mm/store/tasks.ts"
 import { mmap } from "../../../lib/mm/sys/mmap.ts"
 import { MREMAP_DONTUNMAP, MREMAP_MAYMOVE } from "../../../lib/mm/sys/mremap.ts"
+import { ADDR_COMPAT_LAYOUT, personality, pickMmapLayout } from "../../../lib/mm/sys/personality.ts"
 import { ANON, at, NONE, RO, RW } from "./words.ts"
 import { type Proc, world } from "./world.ts"
 
@@ -35,6 +38,50 @@ describe("a file in which a whole block of 2 MiB is mapped", () => {
     expect(place(BLOCK + 1, 0, zero, MAP.SHARED)).toBe("0x7ffff7dfe000")
     expect(place(BLOCK + 1, 0, (p) => p.memfd(1))).toBe("0x7ffff7dfe000")
     expect(place(BLOCK, 0, () => -1, MAP.SHARED | MAP.ANONYMOUS)).toBe("0x7ffff7dff000")
+  })
+})
+
+describe("the layout of a program that starts", () => {
+  /** An empty address space whose program started under this stack limit, in pages. */
+  function start(stackPages: number, bits = 0, config: Partial<KernelConfig> = {}): Proc {
+    const p = world("", config).limit(RLIMIT_STACK, stackPages)
+    p.sys(personality, bits)
+    pickMmapLayout(p.k, p.task)
+    return p
+  }
+  const MIB = 256
+
+  it("leaves the stack its limit and its gap, within bounds, and fills the rest from the top [L-GUA-01]", () => {
+    for (const [stack, top] of [
+      [8 * MIB, 0x7ffff7fff000],
+      [1, 0x7ffff7fff000],
+      [256 * MIB, 0x7fffefeff000],
+      [1024 * MIB, 0x7fffbfeff000]
+    ] as const) {
+      const p = start(stack)
+      expect(p.mmapAnywhere(1, NONE), `${stack} pages`).toBe(`0x${(top - 4096).toString(16)}`)
+      expect(p.mmapAnywhere(1, NONE)).toBe(`0x${(top - 8192).toString(16)}`)
+      expect(p.fork().mmapAnywhere(1, NONE)).toBe(`0x${(top - 12288).toString(16)}`)
+    }
+  })
+
+  it("without a stack limit has its top at a sixth, and still goes down [L-GUA-02]", () => {
+    const p = start(Infinity)
+    expect(p.mmapAnywhere(1, NONE)).toBe("0x155555555000")
+    expect(p.mmapAnywhere(1, NONE)).toBe("0x155555554000")
+  })
+
+  it("is filled from a third of user space upwards, if the personality or the machine says so [L-GUA-03]", () => {
+    for (const p of [start(8 * MIB, ADDR_COMPAT_LAYOUT), start(8 * MIB, 0, { legacyVaLayout: true })]) {
+      expect(p.mmapAnywhere(1, NONE)).toBe("0x2aaaaaaab000")
+      expect(p.mmapAnywhere(1, NONE)).toBe("0x2aaaaaaac000")
+      expect(p.mmapAnywhere(BLOCK, NONE), "aligned").toBe("0x2aaaaac00000")
+      expect(p.mmapAnywhere(BLOCK, NONE), "and once more, without a block between").toBe("0x2aaaaae00000")
+      expect(p.mmapAnywhere(1, NONE, ANON, 0x1000), "a hint").toBe("0x10000")
+      expect(p.mmapAnywhere(1, NONE, ANON, 2 ** 47), "none").toBe("0x2aaaaaaad000")
+      expect(p.mmapAnywhere(1, NONE, ANON | MAP.MAP_32BIT)).toBe("0x40000000")
+      expect(p.fork().mmapAnywhere(1, NONE)).toBe("0x2aaaaaaae000")
+    }
   })
 })
 

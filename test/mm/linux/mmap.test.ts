@@ -1,12 +1,16 @@
 /** mmap: its arguments, and the order of its refusals where test/mm/sys/errnos.test.ts leaves something out. */
 import { describe, expect, it } from "vitest"
 import * as MAP from "../../../lib/flags/MapFlags.ts"
-import { EXEC, GROWSDOWN, SEM } from "../../../lib/flags/ProtFlags.ts"
+import { EXEC, GROWSDOWN, SEM, WRITE } from "../../../lib/flags/ProtFlags.ts"
 import { F_SEAL_FUTURE_WRITE, F_SEAL_WRITE } from "../../../lib/mm/object/shmem.ts"
-import { FMODE_READ } from "../../../lib/mm/store/files.ts"
+import { permsText } from "../../../lib/mm/proc/maps.ts"
+import { FILE_NOEXEC, FMODE_READ } from "../../../lib/mm/store/files.ts"
+import { BRK } from "../../../lib/mm/store/mms.ts"
 import { RLIMIT_AS, RLIMIT_MEMLOCK } from "../../../lib/mm/store/tasks.ts"
+import { brk } from "../../../lib/mm/sys/brk.ts"
 import { addSeals } from "../../../lib/mm/sys/memfd.ts"
 import { mmap } from "../../../lib/mm/sys/mmap.ts"
+import { personality, READ_IMPLIES_EXEC } from "../../../lib/mm/sys/personality.ts"
 import { PR_MDWE_REFUSE_EXEC_GAIN, setMdwe } from "../../../lib/mm/sys/rlimit.ts"
 import { ANON, at, NONE, RO, RW, RWX, SHARED_ANON } from "./words.ts"
 import { world } from "./world.ts"
@@ -108,6 +112,39 @@ describe("mmap", () => {
     const p = world("aa")
     expect(p.mmap("a2+2", RW)).toBe("a2")
     expect(p.areas()).toEqual(["a0+4 rw-p"])
+  })
+})
+
+describe("READ_IMPLIES_EXEC", () => {
+  it("makes executable what is mapped or made readable, if it may be; nothing else [L-MMAP-28]", () => {
+    const p = world("b")
+    expect(p.sys(personality, READ_IMPLIES_EXEC)).toBe("ok")
+    expect(p.sys(personality, 0xffff_ffff), "asks").toBe("0x400000")
+    const noexec = p.open("/noexec")
+    p.k.files.setFlags(p.k.tasks.file(p.task, noexec), FILE_NOEXEC)
+    p.mmap("a1", RO)
+    p.mmap("a2", WRITE)
+    p.mmap("a3", RO, MAP.PRIVATE, noexec)
+    p.mmap("a4", NONE)
+    expect(p.areas()).toEqual(["a0 r--p", "a1 r-xp", "a2 -w-p", "a3 r--p", "a4 ---p"])
+    expect(p.mprotect("a0", RO)).toBe("ok")
+    expect(p.mprotect("a2+3", RW)).toBe("ok")
+    expect(p.areas()).toEqual(["a0+2 r-xp", "a2 rwxp", "a3 rw-p", "a4 rwxp"])
+    expect(p.mprotect("a4", WRITE)).toBe("ok")
+    expect(p.areas()[3]).toBe("a4 -w-p")
+    expect(p.fork().mmap("a8", RO)).toBe("a8")
+    p.sys(personality, 0)
+    p.mprotect("a0", RO)
+    expect(p.areas().slice(0, 2)).toEqual(["a0 r--p", "a1 r-xp"])
+  })
+
+  it("makes the heap that grows executable, too", () => {
+    const p = world()
+    const end = p.k.mms.stat(p.mm, BRK)
+    p.sys(brk, end + 4096)
+    p.sys(personality, READ_IMPLIES_EXEC)
+    p.sys(brk, end + 8192)
+    expect(p.k.maple.list(p.mm).map((v) => permsText(p.k.vmas.flags(v)))).toEqual(["rw-p", "rwxp"])
   })
 })
 

@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import { AccessType, Fail, Mappable, MemoryFile, Range, Task, Units } from "pagewright"
 import { describe, expect, it } from "vitest"
-import { onKernel } from "./support.ts"
+import { onKernel } from "../support.ts"
 
 /** An object of four pages, the first byte of each its number plus one; it counts what it is asked. */
 const fourPages = Effect.gen(function* () {
