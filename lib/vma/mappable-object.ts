@@ -5,7 +5,15 @@ import { VM_MAYWRITE, VM_SHARED, VM_WRITE } from "../flags/bits.ts"
 import { type Access as Accessing, FETCH, READ as READING, WRITE as WRITING } from "../flags/FaultFlags.ts"
 import { T_HOOK, T_MAPPED, T_OOM, T_SEGV, T_SIGBUS } from "../mm/area/object.ts"
 import { vmBugOn } from "../mm/base/debug.ts"
-import { ESEGV, H_ADD_MAPPING, H_COPY_MAPPING, H_FAULT, H_REMOVE_MAPPING, H_TRANSLATE_WRITE } from "../mm/base/stop.ts"
+import {
+  ESEGV,
+  H_ADD_MAPPING,
+  H_COPY_MAPPING,
+  H_FAULT,
+  H_MSYNC,
+  H_REMOVE_MAPPING,
+  H_TRANSLATE_WRITE
+} from "../mm/base/stop.ts"
 import { leafOf, PAGE_SIZE, PMD_PAGES } from "../mm/base/units.ts"
 import type { Kernel } from "../mm/kernel.ts"
 import { pageOf } from "../mm/object/memory.ts"
@@ -16,7 +24,7 @@ import type { Access } from "./AccessType.ts"
 import { type ErrnoName, type Fail, isFail } from "./Fail.ts"
 import type { MappingSpace } from "./mapping-space.ts"
 import { Task } from "./process.ts"
-import { type AddrRange, format, make as rangeFrom, type PageRange } from "./Range.ts"
+import { type AddrRange, format, make as rangeFrom, type MappableRange, type PageRange } from "./Range.ts"
 import { discharged, pageRangeOf } from "./raw.ts"
 import { spaceOf } from "./space.ts"
 import { type BusError, checkAnswer, checkOnly, Made, Question } from "./translation.ts"
@@ -32,6 +40,13 @@ export interface Mapping {
   /** May it ever be written through? Fixed for its life. */
   readonly writable: boolean
 }
+
+/** An identity that wants to know of msync. */
+export interface Syncing {
+  readonly msync: (range: MappableRange) => Effect.Effect<unknown, Fail<ErrnoName>, unknown>
+}
+const isSyncing = (state: unknown): state is Syncing =>
+  typeof state === "object" && state !== null && "msync" in state && typeof state.msync === "function"
 
 /** What an object may answer when it is told of a mapping: nothing, an errno, or either later. */
 export type Agreement<Q = unknown> = void | Fail<ErrnoName> | Effect.Effect<void, Fail<ErrnoName>, Q>
@@ -83,7 +98,12 @@ export class MappableObject implements Driver, Savable {
     this.max = definition.maxPerms ?? "rwx"
     this.#services = Context.omit(Scheduler.Scheduler, Inside, Task, Scope.Scope)(services)
     this.hooks =
-      (1 << H_ADD_MAPPING) | (1 << H_REMOVE_MAPPING) | (1 << H_COPY_MAPPING) | (1 << H_FAULT) | (1 << H_TRANSLATE_WRITE)
+      (1 << H_ADD_MAPPING) |
+      (1 << H_REMOVE_MAPPING) |
+      (1 << H_COPY_MAPPING) |
+      (1 << H_FAULT) |
+      (1 << H_TRANSLATE_WRITE) |
+      (1 << H_MSYNC)
   }
 
   /** The vm_operations' `translate`: at once, or never (T_HOOK). */
@@ -136,6 +156,10 @@ export class MappableObject implements Driver, Savable {
 
   release(): Effect.Effect<void> {
     return Effect.void
+  }
+
+  sync(open: OpenFile, first: number, end: number): Effect.Effect<unknown, unknown> | undefined {
+    return isSyncing(open.state) ? this.run(open.state.msync(rangeFrom(first * PAGE_SIZE, end * PAGE_SIZE))) : undefined
   }
 
   /** An effect of the object's, with the services it was made with. */

@@ -4,36 +4,45 @@
  * of a mapping holds the identity; the last one to let go is told outside of all locks.
  * @source gvisor pkg/sentry/memmap/memmap.go MappingIdentity
  */
-import { Effect, Scope } from "effect"
+import { type Context, Effect, Scope } from "effect"
 import { fput } from "../mm/area/object.ts"
 import { FILE_OBJECT, FMODE_READ, FMODE_WRITE } from "../mm/store/files.ts"
 import type { Access } from "./AccessType.ts"
 import { bits } from "./AccessType.ts"
-import { type Fail, fail } from "./Fail.ts"
+import { type ErrnoName, type Fail, fail } from "./Fail.ts"
 import type { Mappable, MappingIdentity } from "./mappable-handle.ts"
 import { MappableObject } from "./mappable-object.ts"
+import type { MappableRange } from "./Range.ts"
 import { inner, mappableOf } from "./raw.ts"
 import { releaseFiles } from "./rim.ts"
 import type { World } from "./world.ts"
 
 /** What /proc/PID/maps shows of it. */
-export interface IdentityOptions {
+export interface IdentityOptions<out R = never> {
   /** Name; the object's if absent. */
   readonly name?: string
   /** Device: major << 20 | minor. 0:1 if absent. */
   readonly device?: number
   /** Inode number; the object's row if absent. */
   readonly inode?: number
+  /** Stores a range of the object: msync(2) with MS_SYNC asks for it, for shared mappings, with no lock held. */
+  readonly msync?: (range: MappableRange) => Effect.Effect<void, Fail<ErrnoName>, R>
 }
 
 /** An identity at run time. */
 export class IdentityObject {
   readonly object: MappableObject
+  readonly msync: ((range: MappableRange) => Effect.Effect<void, Fail<ErrnoName>>) | undefined
   readonly #row: number
   #live = true
-  constructor(object: MappableObject, row: number) {
+  constructor(
+    object: MappableObject,
+    row: number,
+    msync?: (range: MappableRange) => Effect.Effect<void, Fail<ErrnoName>>
+  ) {
     this.object = object
     this.#row = row
+    this.msync = msync
   }
   /** Its row of files. Throws RangeError once its Scope has ended, and on another machine. */
   rowOn(world: World): number {
@@ -74,36 +83,43 @@ const twoDigits = (n: number): string => n.toString(16).padStart(2, "0")
 /** An identity of `object`, until the current Scope ends; mappings hold on to it beyond that.
  * @returns ENFILE no room for one more
  */
-export const identity = <Max extends Access>(
+export const identity = <Max extends Access, R = never>(
   object: Mappable<Max>,
-  options: IdentityOptions = {}
-): Effect.Effect<MappingIdentity<Max>, Fail<"ENFILE">, Scope.Scope> =>
-  Effect.map(
-    Effect.acquireRelease(
-      Effect.flatMap(Scope.make(), (scope) =>
-        Effect.suspend((): Effect.Effect<IdentityObject, Fail<"ENFILE">> => {
-          const own = inner(object, MappableObject)
-          const w = own.world
-          const { files } = w.k
-          const mode = FMODE_READ | ((bits(own.max) & 2) === 0 ? 0 : FMODE_WRITE)
-          const f = files.allocFile(FILE_OBJECT, own.row, mode, options.name ?? own.name)
-          if (f === 0) return fail("ENFILE")
-          files.addObjRefs(own.row, 1)
-          files.setOps(f, own.ops)
-          const device = options.device ?? 1
-          const inode = options.inode ?? own.row
-          files.setId(f, `${twoDigits(device >> 20)}:${twoDigits(device & 0xfffff)} ${inode}`)
-          const it = new IdentityObject(own, f)
-          w.files.set(f, { driver: own, state: it, scope })
-          return Effect.succeed(it)
-        })
+  options: IdentityOptions<R> = {}
+): Effect.Effect<MappingIdentity<Max>, Fail<"ENFILE">, Scope.Scope | R> =>
+  Effect.contextWith((services: Context.Context<R>) =>
+    Effect.map(
+      Effect.acquireRelease(
+        Effect.flatMap(Scope.make(), (scope) =>
+          Effect.suspend((): Effect.Effect<IdentityObject, Fail<"ENFILE">> => {
+            const own = inner(object, MappableObject)
+            const w = own.world
+            const { files } = w.k
+            const mode = FMODE_READ | ((bits(own.max) & 2) === 0 ? 0 : FMODE_WRITE)
+            const f = files.allocFile(FILE_OBJECT, own.row, mode, options.name ?? own.name)
+            if (f === 0) return fail("ENFILE")
+            files.addObjRefs(own.row, 1)
+            files.setOps(f, own.ops)
+            const device = options.device ?? 1
+            const inode = options.inode ?? own.row
+            files.setId(f, `${twoDigits(device >> 20)}:${twoDigits(device & 0xfffff)} ${inode}`)
+            const { msync } = options
+            const it = new IdentityObject(
+              own,
+              f,
+              msync === undefined ? undefined : (range) => Effect.provideContext(msync(range), services)
+            )
+            w.files.set(f, { driver: own, state: it, scope })
+            return Effect.succeed(it)
+          })
+        ),
+        (it) =>
+          Effect.suspend(() => {
+            const w = it.object.world
+            fput(w.k, it.end())
+            return releaseFiles(w)
+          })
       ),
-      (it) =>
-        Effect.suspend(() => {
-          const w = it.object.world
-          fput(w.k, it.end())
-          return releaseFiles(w)
-        })
-    ),
-    (it) => mappableOf<MappingIdentity<Max>>(it)
+      (it) => mappableOf<MappingIdentity<Max>>(it)
+    )
   )

@@ -13,11 +13,13 @@ import { vmBugOn } from "../mm/base/debug.ts"
 import {
   EHOOK,
   H_CLOSE,
+  H_MSYNC,
   H_OPEN,
   heldName,
   heldOf,
   hookNames,
   hookWants,
+  isHeld,
   KILLABLE,
   kindOf,
   NEED_HOOK,
@@ -181,7 +183,7 @@ const perform = (w: World, r: number, s: number): Effect.Effect<number> => {
   const go = Effect.suspend((): Effect.Effect<number> => {
     switch (kindOf(s)) {
       case NEED_HOOK:
-        return callHook(w, r, s, a, b, at, span)
+        return subOf(s) === H_MSYNC ? syncFile(w, a, span) : callHook(w, r, s, a, b, at, span)
       case PREEMPT:
         return Effect.succeed(OK)
       case NEED_LOCK:
@@ -232,6 +234,19 @@ function readPage(w: World, o: number, pgoff: number): void {
   Effect.runFork(read, w.scheduler === undefined ? undefined : { scheduler: w.scheduler })
 }
 
+/** Asks whoever a file belongs to, to store a range of it. No lock is held. */
+const syncFile = (w: World, file: number, [first, end]: Span): Effect.Effect<number> => {
+  const open = w.files.get(file)
+  const sync = open?.driver.sync?.(open, first, end)
+  if (sync === undefined) return Effect.succeed(OK)
+  return Effect.flatMap(Effect.exit(sync), (ended) => {
+    if (Exit.isSuccess(ended)) return Effect.succeed(OK)
+    if (Cause.hasInterrupts(ended.cause)) return Effect.failCause(causeOf<never>(ended.cause))
+    const errno = errnoOf(ended.cause)
+    return Effect.succeed(errno === EHOOK ? EIO : errno)
+  })
+}
+
 /** Runs a driver's hook in the caller's fiber, with the locks of the verb that stopped. */
 const callHook = (
   w: World,
@@ -244,7 +259,7 @@ const callHook = (
 ): Effect.Effect<number> => {
   const hook = subOf(s)
   const held = heldOf(s)
-  if (held !== w.k.runs.held[r] || (held & hookWants[hook]!) === 0) {
+  if (held !== w.k.runs.held[r] || !isHeld(held, hook)) {
     vmBugOn(
       `hook ${hookNames[hook]} wants ${heldName(hookWants[hook]!)}, run ${r} holds ${heldName(w.k.runs.held[r]!)}`
     )

@@ -61,6 +61,8 @@ export interface Driver {
   /** Undefined if it has no ioctl. */
   readonly ioctl: (open: OpenFile, command: number, argument: bigint) => Effect.Effect<unknown, unknown> | undefined
   readonly release: (open: OpenFile) => Effect.Effect<void>
+  /** Stores pages `[first, end)` of the file; undefined if there is nothing to do. */
+  readonly sync?: (open: OpenFile, first: number, end: number) => Effect.Effect<unknown, unknown> | undefined
 }
 
 /** An open file of a driver: its state, and the scope of what is acquired for it. */

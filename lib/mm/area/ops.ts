@@ -7,6 +7,7 @@ import { OK } from "../../flags/Errno.ts"
 import {
   H_CLOSE,
   H_MAY_SPLIT,
+  H_MSYNC,
   H_OPEN,
   H_PAGE_MKWRITE,
   H_REMOVE_MAPPING,
@@ -16,7 +17,7 @@ import {
   type Stop,
   type Verb
 } from "../base/stop.ts"
-import type { Vpn } from "../base/units.ts"
+import type { PgOff, Vpn } from "../base/units.ts"
 import type { Kernel, Ops } from "../kernel.ts"
 import type { Vma } from "../store/vmas.ts"
 
@@ -72,6 +73,17 @@ export function needHook(k: Kernel, v: Vma, hook: number, at: Vpn, killable: num
   k.runs.b[r] = k.vmas.ops(v)
   k.runs.at[r] = at
   return k.runs.stop(NEED_HOOK | killable | (hook << 4))
+}
+
+/** The stop that asks whoever a file belongs to, to store pages `[first, end)`. No lock is held. */
+export function needSync(k: Kernel, file: number, first: PgOff, end: PgOff): Stop<"NEED_HOOK"> {
+  const r = k.runs.current
+  k.runs.a[r] = file
+  k.runs.b[r] = k.files.ops(file)
+  k.runs.at[r] = first
+  k.range[0] = first
+  k.range[1] = end
+  return k.runs.stop(NEED_HOOK | KILLABLE | (H_MSYNC << 4))
 }
 
 /** May `v` be split at `vpn`?

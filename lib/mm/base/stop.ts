@@ -71,6 +71,10 @@ export const H_REMOVE_MAPPING = 10
 export const H_COPY_MAPPING = 11
 /** A page that was translated for reading is to be written: translate it again. */
 export const H_TRANSLATE_WRITE = 12
+/** A file's own: the range in `k.range`, its first page and the one behind its last, is to reach its storage. Operand a is the
+ * file, and no lock is held.
+ */
+export const H_MSYNC = 13
 /** Names by number. */
 export const hookNames = [
   "",
@@ -85,10 +89,11 @@ export const hookNames = [
   "add_mapping",
   "remove_mapping",
   "copy_mapping",
-  "translate"
+  "translate",
+  "msync"
 ] as const
 
-/** Locks that a hook finds held, one of the bits: `close` comes under a downgraded lock after munmap.
+/** Locks that a hook finds held, one of the bits, 0 none at all: `close` comes under a downgraded lock after munmap.
  * @source mm/vma.c vms_complete_munmap_vmas, __split_vma; mm/memory.c do_fault (v6.18)
  */
 export const hookWants: readonly number[] = [
@@ -104,8 +109,15 @@ export const hookWants: readonly number[] = [
   MMAP_W | CHILD_W, // add_mapping: fork adds the child's
   MMAP_R | MMAP_W | CHILD_W, // remove_mapping: as close
   MMAP_W, // copy_mapping
-  VMA_R | MMAP_R // translate
+  VMA_R | MMAP_R, // translate
+  0 // msync: none
 ]
+
+/** Does a hook find held what it is promised? */
+export const isHeld = (held: number, hook: number): boolean => {
+  const wants = hookWants[hook]!
+  return wants === 0 ? held === 0 : (held & wants) !== 0
+}
 
 /** Reply for a hook that ended in a failure of its own (an error that is no errno, or a defect): the core undoes as for
  *  any errno and passes it on; the driver of the verb has the cause. */

@@ -4,7 +4,7 @@ import { vmBugOn } from "../base/debug.ts"
 import {
   heldOf,
   hookNames,
-  hookWants,
+  isHeld,
   KILLABLE,
   kindOf,
   NEED_HOOK,
@@ -103,7 +103,7 @@ function perform(k: Kernel, r: number, s: number, hook: SyncHook): number | unde
       return OK
     case NEED_HOOK: {
       const sub = subOf(s)
-      if ((heldOf(s) & hookWants[sub]!) === 0) vmBugOn(`hook ${hookNames[sub]} is called without its lock`)
+      if (!isHeld(heldOf(s), sub)) vmBugOn(`hook ${hookNames[sub]} is called without its lock`)
       return hook(sub, a, b, at)
     }
     case NEED_PAGE: {

@@ -12,7 +12,7 @@ import {
   heldName,
   heldOf,
   hookNames,
-  hookWants,
+  isHeld,
   KILLABLE,
   kindOf,
   NEED_HOOK,
@@ -230,7 +230,7 @@ class Play<W extends { readonly k: Kernel }> {
     else if (kind === NEED_PAGE) {
       if (readClaim(this.k, t.a, t.b)) this.reads.push({ obj: t.a, pgoff: t.b })
       this.k.runs.flush()
-    } else if (kind === NEED_HOOK && (heldOf(t.stop) & hookWants[subOf(t.stop)]!) === 0)
+    } else if (kind === NEED_HOOK && !isHeld(heldOf(t.stop), subOf(t.stop)))
       vmBugOn(`hook ${hookNames[subOf(t.stop)]} is called under ${heldName(heldOf(t.stop))}`)
   }
 
