@@ -166,6 +166,8 @@ export interface Sink {
   readonly event: (event: Event) => void
   /** Line `line` is none of the format: it is reported and skipped. `why` in a few words. */
   readonly malformed: (line: number, why: string) => void
+  /** What the reader had to assume at line `line`, because the log does not tell. */
+  readonly assumed?: (line: number, what: string) => void
 }
 
 /** Reads one log, line by line. */

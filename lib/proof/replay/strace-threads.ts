@@ -117,6 +117,11 @@ export class Threads {
     this.live.set(tid, thread)
   }
 
+  /** How many processes there are. */
+  processes(): number {
+    return new Set([...this.live.values()].map(({ process }) => process)).size
+  }
+
   /** Who must be having a child now: the only one, or one of several whose children are all threads of one process.
    * Undefined: the log does not tell.
    */

@@ -9,13 +9,25 @@ import { answerOf, argumentsOf, fieldOf, stringOf, wordOf } from "./strace-args.
 import { descriptorOf, nameOfCall, shownOf } from "./strace-calls.ts"
 import { OpenFiles, refOf, unshares } from "./strace-files.ts"
 import { type Headed, interruptionOf, lineOf, type ThreadLine } from "./strace-line.ts"
-import { CLONE_THREAD, CLONE_VM, flagsOfFork, has, isFork, type Thread, Threads } from "./strace-threads.ts"
+import {
+  CLONE_FILES,
+  CLONE_THREAD,
+  CLONE_VM,
+  flagsOfFork,
+  has,
+  isFork,
+  type Thread,
+  Threads
+} from "./strace-threads.ts"
 import { numberOfSignal } from "./strace-words.ts"
 
 /** Lines that may wait for their process to become known. */
 const MOST_WAITING = 100_000
 /** Number of the process whose lines bear none, until the log names it. */
 const UNNUMBERED = 0
+
+/** Flags of a thread as everybody makes them. */
+const THREAD = CLONE_VM | CLONE_FILES | CLONE_THREAD
 
 interface Waiting {
   readonly line: ThreadLine
@@ -39,6 +51,8 @@ export class StraceReader implements LogReader {
   private hidden = { count: 0, of: 0 }
   /** A line that strace broke off for a message of its own. */
   private begun = ""
+  /** Has the log shown a call that makes threads? Then it leaves none out. */
+  private showsForks = false
   private calls = 0
   private last = 0
 
@@ -105,7 +119,7 @@ export class StraceReader implements LogReader {
     const parent = this.threads.parentOfUnknown()
     if (parent !== undefined) return this.bear(parent, pid, at)
     if (this.threads.forking.size > 0) return undefined
-    return this.comeFromOutside(pid)
+    return this.comeFromOutside(pid, line, at)
   }
 
   private withoutNumber(line: ThreadLine): Thread {
@@ -123,12 +137,25 @@ export class StraceReader implements LogReader {
     return this.unnumbered
   }
 
-  /** A thread that was there before the log. */
-  private comeFromOutside(tid: number): Thread {
-    const other = this.threads.live.get(this.hidden.of)
-    if (this.hidden.count === 0 || tid === this.hidden.of || other === undefined) return this.threads.appear(tid)
-    this.hidden.count--
-    return this.threads.join(tid, other)
+  /** A thread that was there before the log, or whose making the log leaves out. */
+  private comeFromOutside(tid: number, line: ThreadLine, at: number): Thread {
+    const { live } = this.threads
+    const attached = live.get(this.hidden.of)
+    if (this.hidden.count > 0 && tid !== this.hidden.of && attached !== undefined) {
+      this.hidden.count--
+      return this.threads.join(tid, attached)
+    }
+    const [other] = live.values()
+    if (other === undefined) return this.threads.appear(tid)
+    if (this.showsForks || this.threads.processes() > 1 || asksForBreak(line)) {
+      this.sink.assumed?.(
+        at,
+        `${tid} is a process of which nothing is known: the log does not show where it comes from`
+      )
+      return this.threads.appear(tid)
+    }
+    this.sink.assumed?.(at, `${tid} is a thread of ${other.process.pid}: the log does not show where it comes from`)
+    return this.bear(other, tid, at, THREAD)
   }
 
   private perform(thread: Thread, line: ThreadLine, at: number): void {
@@ -166,6 +193,7 @@ export class StraceReader implements LogReader {
   private endCall(thread: Thread, text: string, at: number): void {
     const { open } = thread
     if (open === undefined) return
+    this.showsForks ||= isFork(open.name)
     const { args, end } = argumentsOf(text)
     const answer = end < 0 ? undefined : answerOf(text.slice(end))
     if (answer === undefined) {
@@ -178,7 +206,8 @@ export class StraceReader implements LogReader {
     const value = result.kind === "value" ? result.value : undefined
     if (value === 0 && (name === "execve" || name === "execveat")) this.exec(thread, name, args, at)
     else if (isFork(name) && typeof value === "number" && value > 0) {
-      if (open.child === undefined && !this.threads.live.has(value)) this.bear(thread, value, at, args.join(","))
+      if (open.child === undefined && !this.threads.live.has(value))
+        this.bear(thread, value, at, flagsOfFork(name, args.join(",")))
       this.threads.end(thread)
       this.release(this.threads.live.get(value), value)
       return
@@ -207,8 +236,12 @@ export class StraceReader implements LogReader {
   }
 
   /** `tid` is a child of `parent`, who is in a fork. */
-  private bear(parent: Thread, tid: number, at: number, args = parent.open?.args ?? ""): Thread {
-    const flags = flagsOfFork(parent.open?.name ?? "", args)
+  private bear(
+    parent: Thread,
+    tid: number,
+    at: number,
+    flags = flagsOfFork(parent.open?.name ?? "", parent.open?.args ?? "")
+  ): Thread {
     if (parent.open !== undefined && this.threads.forking.size === 1) parent.open.child = tid
     const child = this.threads.born(tid, parent, flags)
     this.attached.delete(tid)
@@ -289,6 +322,10 @@ export class StraceReader implements LogReader {
     this.sink.event(event)
   }
 }
+
+/** `brk(NULL)`: what new programs begin with. */
+const asksForBreak = (line: ThreadLine): boolean =>
+  (line.kind === "call" || line.kind === "unfinished") && line.name === "brk" && /^(NULL|0)\b/.test(line.args)
 
 function oldestOf(thread: Thread): Pick<Call, "oldest"> {
   for (const { began } of thread.process.open) return { oldest: began }

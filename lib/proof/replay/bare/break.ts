@@ -1,5 +1,6 @@
 /** brk, where it is not known where the heap is. Floor 9. */
-import { pagesUp } from "../../../mm/base/units.ts"
+import { isZero, pagesUp } from "../../../mm/base/units.ts"
+import { nothingKnown } from "./facts.ts"
 import { arg, type Asked, type Judge, nothingDone, type Taken } from "./judge.ts"
 import type { Got } from "./state.ts"
 
@@ -16,7 +17,10 @@ export const brkJudge: Judge = {
 /** The first answer: the break as it is now. */
 function find({ call, process, state, want }: Asked): Got {
   const { space } = process
-  const facts = state.factsOf(space)
+  const before = state.factsOf(space)
+  // what asks for its break before it maps anything has just begun, though the log may leave out execve
+  const isNew = !state.showsPrograms && isZero(arg(call, 0)) && before.full.length === 0
+  const facts = isNew ? { ...before, isWhole: true } : before
   const asksOnly = BigInt(arg(call, 0)) !== BigInt(want)
   // a new program's heap is empty; whoever moved it before the log began is not seen
   const isStart = facts.isWhole && asksOnly
@@ -35,7 +39,11 @@ function* explain(asked: Asked, got: Got): Iterable<Taken> {
   const wish = Number(arg(call, 0))
   const from = pagesUp(old)
   const to = pagesUp(wish) + 1 // a page above stays free
-  if (want === wish && got === old && to > from) {
+  if (wish === 0 && !state.showsPrograms && want !== old) {
+    // the log leaves out execve: a program that asks where its heap is, and it is elsewhere, is a new one
+    const step = (): Got => (state.begin(process.space, { ...nothingKnown, isWhole: true }), find(asked))
+    yield { why: "where a program begins", step }
+  } else if (want === wish && got === old && to > from) {
     const { mm } = space
     if (!state.territory.touches(mm, from, to) || state.territory.isTaken(mm, from, to)) return
     const step = (): Got => (state.territory.free(mm, from, to), state.attempt(process, call) ?? NaN)

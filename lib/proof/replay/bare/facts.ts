@@ -1,5 +1,5 @@
 /** What is known of an address space besides its areas, where the log shows no maps. Floor 9. */
-import { PMD_PAGES, type Vpn } from "../../../mm/base/units.ts"
+import type { Vpn } from "../../../mm/base/units.ts"
 
 /** The first answer of a search in a new program: the areas that exec made lie above it. */
 export interface Anchor {
@@ -28,9 +28,6 @@ export interface Facts {
 }
 
 export const nothingKnown: Facts = { isWhole: false, hasBreak: false, anchor: undefined, full: [], isLimited: false }
-
-/** Pages that the kernel looks for to place `pages`: 2 MiB more where huge pages may be wanted. */
-export const searchedPages = (pages: number): number => (pages >= PMD_PAGES ? pages + PMD_PAGES : pages)
 
 /** A search for `pages` answered `at`. */
 export function withSearch(facts: Facts, at: Vpn, pages: number): Facts {

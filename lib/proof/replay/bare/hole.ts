@@ -4,65 +4,93 @@
  *
  * Searches go from the top down. After exec the first one finds nothing below it but free space, down to the heap.
  */
-import { pageOf, pagesUp, type Vpn } from "../../../mm/base/units.ts"
+import { pageOf, pagesUp, PMD_PAGES, TASK_PAGES, type Vpn } from "../../../mm/base/units.ts"
 import type { Space } from "../world.ts"
-import { isExcluded, searchedPages, withSearch } from "./facts.ts"
-import { arg, type Asked, type Taken } from "./judge.ts"
+import { isExcluded, withSearch } from "./facts.ts"
+import { type Asked, type Taken } from "./judge.ts"
 import type { Got, State } from "./state.ts"
 
 /** Where the heap is not known: so much below the first answer counts as free. 8 TiB. */
 const FREE_BELOW = 2 ** 31
 const LOW_32BIT = 0x40000
 const HIGH_32BIT = 0x80000
+/** 32 MiB in pages. */
+const RANDOM_32BIT = 0x2000
 
-/** Explains `want` by a hole in what is hidden, if there may be one.
- * @param isLow - MAP_32BIT: the search goes up from 1 GiB
- * @param bytes - how much it looks for
+/** What the kernel looked for: `pages` to map, in a hole of `searched`. */
+export interface Sought {
+  readonly pages: number
+  readonly searched: number
+}
+
+/** Of memory that is placed for huge pages, room for one more is looked for. */
+export const sought = (pages: number, isForHuge: boolean): Sought => ({
+  pages,
+  searched: isForHuge ? pages + PMD_PAGES : pages
+})
+
+/** Explains the recorded place by a hole in what is hidden, if there may be one.
+ * @param perform - does what the call did, at its place, which is free then
  */
-export function* findHole(
-  asked: Asked,
-  got: Got,
-  isLow: boolean,
-  perform: () => Got | undefined,
-  bytes = arg(asked.call, 1)
-): Iterable<Taken> {
+export function* findHole(asked: Asked, what: Sought, perform: () => Got | undefined): Iterable<Taken> {
   const { process, state, want } = asked
   const { space } = process
-  const pages = pagesUp(bytes)
-  const at = pageOf(want)
-  if (!state.territory.covers(space.mm, at, at + pages)) return
-  if (isLow) {
-    if (at < LOW_32BIT || at + pages > HIGH_32BIT) return
-    const step = (): Got => (state.territory.free(space.mm, at, at + pages), perform() ?? NaN)
-    yield { why: "what is mapped below 2 GiB", step }
-    return
-  }
+  const { territory } = state
+  const start = pageOf(want)
+  const end = start + what.pages
+  if (territory.isTaken(space.mm, start, end)) return
+  // the hole may reach beyond what is mapped, by as much as more was looked for
+  const more = what.searched - what.pages
+  const [low, high] = territory.untaken(space.mm, start, end, more)
+  if (high - low < what.searched || !territory.touches(space.mm, low, high)) return
   const facts = state.factsOf(space)
   // of several holes the highest is taken
-  if (got > want || isExcluded(facts, at, searchedPages(pages))) return
+  if (state.world.k.maple.gapDown(space.mm, what.searched, 1, TASK_PAGES) > start) return
+  // that there was none says nothing of one that has become larger since
+  if (isExcluded(facts, start, what.searched) && !territory.isNextToFree(space.mm, start, end)) return
   const step = (): Got => {
-    openUp(state, space, at, pages)
+    openUp(state, space, start, what)
     return perform() ?? NaN
   }
   const isFirst = facts.isWhole && facts.anchor === undefined
   yield { why: isFirst ? "where the first search begins" : "a hole in what was mapped before", step }
 }
 
+/** A search answered as predicted: no hole that would have done lies higher. */
+export function learnSearch({ process, state, want }: Asked, { searched }: Sought): void {
+  state.learn(process.space, withSearch(state.factsOf(process.space), pageOf(want), searched))
+}
+
+/** MAP_32BIT: the search goes up from 1 GiB, with address randomisation from up to 32 MiB above that. */
+export function* findLow(
+  { process, state, want }: Asked,
+  pages: number,
+  perform: () => Got | undefined
+): Iterable<Taken> {
+  const { mm } = process.space
+  const start = pageOf(want)
+  const end = start + pages
+  if (start < LOW_32BIT || end > HIGH_32BIT || state.territory.isTaken(mm, start, end)) return
+  const isFirst = start <= LOW_32BIT + RANDOM_32BIT || state.world.k.maple.lookup(mm, start - 1) !== 0
+  if (!isFirst) return
+  const step = (): Got => (state.territory.free(mm, start, end), perform() ?? NaN)
+  yield { why: "where below 2 GiB a search begins", step }
+}
+
 /** Makes the place free, and what is free with it. */
-function openUp(state: State, space: Space, at: Vpn, pages: number): void {
+function openUp(state: State, space: Space, start: Vpn, { pages, searched }: Sought): void {
   const { mm } = space
   const facts = state.factsOf(space)
-  const end = at + pages
+  const end = start + pages
   if (facts.isWhole && facts.anchor === undefined) {
-    state.territory.free(mm, bottomOf(state, space, at), end)
-    const anchored = { ...facts, anchor: { end, slack: searchedPages(pages) - pages } }
-    return state.learn(space, withSearch(anchored, end, searchedPages(pages)))
+    state.territory.free(mm, bottomOf(state, space, start), end)
+    return state.learn(space, withSearch({ ...facts, anchor: { end, slack: searched - pages } }, end, searched))
   }
   const { anchor } = facts
   const isSlack = anchor !== undefined && end <= anchor.end + anchor.slack
-  state.territory.free(mm, isSlack ? anchor.end : at, end)
+  state.territory.free(mm, isSlack ? anchor.end : start, end)
   const next = isSlack ? { ...facts, anchor: { end, slack: anchor.end + anchor.slack - end } } : facts
-  state.learn(space, withSearch(next, end, searchedPages(pages)))
+  state.learn(space, withSearch(next, end, searched))
 }
 
 /** The first page that is free below a new program's first answer. */

@@ -17,9 +17,8 @@ import { EXEC, WRITE } from "../../../flags/ProtFlags.ts"
 import { addrOf, isZero, pageOf, pagesUp, PMD_PAGES, type Vpn } from "../../../mm/base/units.ts"
 import { MLOCK_ONFAULT } from "../../../mm/sys/mlock.ts"
 import type { Call } from "../event.ts"
-import { searchedPages, withSearch } from "./facts.ts"
 import { arg, type Asked, bits, type Judge, lockRefusal, nothingDone, pagesOf, refusal, type Taken } from "./judge.ts"
-import { findHole } from "./hole.ts"
+import { findHole, findLow, learnSearch, sought, type Sought } from "./hole.ts"
 import { type Got, isAddress, rootOf } from "./state.ts"
 
 /** Below this a mapping needs rights that a log does not show: vm.mmap_min_addr of most machines. */
@@ -27,7 +26,7 @@ const LOW_BYTES = 65536
 
 export const mmapJudge: Judge = {
   perform,
-  explain: (asked, got) => (isAddress(asked.want) ? explainPlace(asked, got) : explainRefusal(asked)),
+  explain: (asked) => (isAddress(asked.want) ? explainPlace(asked) : explainRefusal(asked)),
   learn,
   force: ({ call, process, state, want }) => {
     const [start, end] = pagesOf(want, arg(call, 1))
@@ -58,7 +57,7 @@ function fixedAt(call: Call, start: Vpn): Call {
   return { ...call, args: [addrOf(start), ...call.args.slice(1, 3), flags, ...call.args.slice(4)] }
 }
 
-function* explainPlace(asked: Asked, got: Got): Iterable<Taken> {
+function* explainPlace(asked: Asked): Iterable<Taken> {
   const { call, process, state, want } = asked
   const { mm } = process.space
   const flags = bits(call, 3)
@@ -72,7 +71,9 @@ function* explainPlace(asked: Asked, got: Got): Iterable<Taken> {
     yield { why: "whether the place that it asks for is free", step }
   } else if ((flags & FIXED) === 0) {
     yield* explainFile(asked)
-    yield* findHole(asked, got, (flags & MAP_32BIT) !== 0, () => state.attempt(process, fixedAt(call, start)))
+    const there = (): Got | undefined => state.attempt(process, fixedAt(call, start))
+    if ((flags & MAP_32BIT) !== 0) yield* findLow(asked, end - start, there)
+    else yield* findHole(asked, soughtBy(asked), there)
   }
 }
 
@@ -92,6 +93,16 @@ function* explainFile(asked: Asked): Iterable<Taken> {
     return perform(asked) ?? NaN
   }
   yield { why: "whether the file system places files for huge pages", step }
+}
+
+/** What it makes the kernel look for. */
+function soughtBy({ call, state }: Asked): Sought {
+  const pages = pagesUp(arg(call, 1))
+  const flags = bits(call, 3)
+  if (!isZero(arg(call, 0)) || pages < PMD_PAGES) return sought(pages, false)
+  const { fd } = call
+  if ((flags & ANONYMOUS) !== 0) return sought(pages, (flags & TYPE) === PRIVATE && pages % PMD_PAGES === 0)
+  return sought(pages, fd !== undefined && state.placesForHuge.get(rootOf(fd)) !== false)
 }
 
 const isForHuge = (call: Call): boolean =>
@@ -123,7 +134,7 @@ const isPromised = (call: Call): boolean => {
 }
 
 function learn(asked: Asked): void {
-  const { call, process, state, want } = asked
+  const { call, state, want } = asked
   if (!isAddress(want)) return
   const pages = pagesUp(arg(call, 1))
   if (isPromised(call)) state.promised = Math.max(state.promised, pages)
@@ -133,5 +144,5 @@ function learn(asked: Asked): void {
   const { fd } = call
   if (fd !== undefined && isForHuge(call) && !state.placesForHuge.has(rootOf(fd)))
     state.placesForHuge.set(rootOf(fd), true)
-  state.learn(process.space, withSearch(state.factsOf(process.space), at, searchedPages(pages)))
+  learnSearch(asked, soughtBy(asked))
 }

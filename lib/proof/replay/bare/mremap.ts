@@ -1,10 +1,9 @@
 /** mremap, where it is not known what is mapped already. Floor 9. */
 import { VM_SHARED } from "../../../flags/bits.ts"
 import { EAGAIN, EFAULT } from "../../../flags/Errno.ts"
-import { addrOf, pageOf, pagesUp, type Vpn } from "../../../mm/base/units.ts"
+import { addrOf, pagesUp, PMD_PAGES, type Vpn } from "../../../mm/base/units.ts"
 import type { Call } from "../event.ts"
-import { searchedPages, withSearch } from "./facts.ts"
-import { findHole } from "./hole.ts"
+import { findHole, learnSearch, sought, type Sought } from "./hole.ts"
 import { arg, type Asked, bits, type Judge, lockRefusal, nothingDone, pagesOf, refusal, type Taken } from "./judge.ts"
 import { type Got, isAddress } from "./state.ts"
 
@@ -16,11 +15,10 @@ export const mremapJudge: Judge = {
   perform: ({ call, process, state }) => state.attempt(process, call),
   before,
   explain: (asked, got) => (isAddress(asked.want) ? explainPlace(asked, got) : explainRefusal(asked)),
-  learn: ({ call, process, state, want }) => {
+  learn: (asked) => {
+    const { call, want } = asked
     const isSearch = isAddress(want) && want !== Number(arg(call, 0)) && (bits(call, 3) & FIXED) === 0
-    if (!isSearch) return
-    const pages = pagesUp(arg(call, 2))
-    state.learn(process.space, withSearch(state.factsOf(process.space), pageOf(want), searchedPages(pages)))
+    if (isSearch) learnSearch(asked, soughtBy(call))
   },
   force: (asked) => {
     if (isAddress(asked.want)) move(asked)
@@ -37,7 +35,7 @@ function before(asked: Asked): Taken | undefined {
   if (!isAddress(want)) return want === EFAULT ? nothingDone(asked, why) : undefined
   const step = (): Got => {
     state.territory.solidify(mm, start, end, READ_WRITE)
-    return move(asked)
+    return move(asked) === want ? want : moveInPieces(asked, ...pagesOf(want, arg(call, 2)))
   }
   return { why, step }
 }
@@ -69,8 +67,14 @@ function* explainPlace(asked: Asked, got: Got): Iterable<Taken> {
     if (last <= end || !state.territory.touches(mm, end, last) || state.territory.isTaken(mm, end, last)) return
     yield { why: "whether the place that it asks for is free", step: () => move(asked) }
   } else if ((bits(call, 3) & FIXED) === 0)
-    yield* findHole(asked, got, false, () => state.attempt(process, fixedAt(call, to)), arg(call, 2))
+    yield* findHole(asked, soughtBy(call), () => state.attempt(process, fixedAt(call, to)))
   if (got === EFAULT && isPrivate(asked)) yield { why: WRITES, step: () => moveInPieces(asked, to, last) }
+}
+
+/** What it makes the kernel look for. What is moved may be a file; it is placed for huge pages then as well. */
+function soughtBy(call: Call): Sought {
+  const pages = pagesUp(arg(call, 2))
+  return sought(pages, pages >= PMD_PAGES && pages % PMD_PAGES === 0)
 }
 
 const WRITES = "which memory was written to, and so merged"

@@ -1,10 +1,9 @@
 /** System V shared memory: identifiers are the log's, segments are ours. Floor 9. */
 import { OK } from "../../../flags/Errno.ts"
-import { addrOf, pageOf, pagesUp } from "../../../mm/base/units.ts"
+import { addrOf, isZero, pageOf, pagesUp } from "../../../mm/base/units.ts"
 import type { Call } from "../event.ts"
 import type { Process } from "../world.ts"
-import { searchedPages, withSearch } from "./facts.ts"
-import { findHole } from "./hole.ts"
+import { findHole, learnSearch, sought, type Sought } from "./hole.ts"
 import { arg, type Asked, type Judge, type Taken } from "./judge.ts"
 import { type Got, isAddress, type State } from "./state.ts"
 
@@ -36,15 +35,12 @@ export const shmatJudge: Judge = {
     if (known(asked, 0) !== undefined || !isAddress(asked.want)) return undefined
     return { why: SIZE, step: () => attachUnknown(asked) }
   },
-  explain: function* (asked, got): Iterable<Taken> {
-    if (!isAddress(asked.want) || Number(arg(asked.call, 1)) !== 0) return
-    yield* findHole(asked, got, false, () => attachAt(asked), bytesOf(asked))
+  explain: function* (asked): Iterable<Taken> {
+    if (isAddress(asked.want) && isZero(arg(asked.call, 1)))
+      yield* findHole(asked, soughtBy(asked), () => attachAt(asked))
   },
   learn: (asked) => {
-    const { call, process, state, want } = asked
-    if (!isAddress(want) || Number(arg(call, 1)) !== 0) return
-    const pages = searchedPages(pagesUp(bytesOf(asked)))
-    state.learn(process.space, withSearch(state.factsOf(process.space), pageOf(want), pages))
+    if (isAddress(asked.want) && isZero(arg(asked.call, 1))) learnSearch(asked, soughtBy(asked))
   },
   force: (asked) => {
     if (isAddress(asked.want)) attachAt(asked)
@@ -66,7 +62,8 @@ export const shmdtJudge: Judge = {
   }
 }
 
-const bytesOf = (asked: Asked): number => asked.state.world.k.shm.find(known(asked, 0) ?? -1)?.sizeBytes ?? 1
+const soughtBy = (asked: Asked): Sought =>
+  sought(pagesUp(asked.state.world.k.shm.find(known(asked, 0) ?? -1)?.sizeBytes ?? 1), false)
 
 function attachAt(asked: Asked): Got | undefined {
   const { call, process, state, want } = asked

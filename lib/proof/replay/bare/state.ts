@@ -19,6 +19,8 @@ export class State {
   readonly territory = new Territory(this.world.k)
   /** The machine has promised so many pages at once; any would promise 256 MiB. */
   promised = 65536
+  /** Has the log shown a program begin? Then it leaves none out. */
+  showsPrograms = false
   /** Does the file system place files for huge pages? By the first name of a path. */
   readonly placesForHuge = new Map<string, boolean>()
   /** Our shared memory segments, by the log's identifiers. */
@@ -47,6 +49,7 @@ export class State {
   /** An address space of which nothing is known but `facts`. */
   begin(space: Space, facts: Facts): void {
     const { k } = this.world
+    this.territory.unmap(space.mm, 0, TASK_PAGES)
     this.territory.hide(space.mm, 0, TASK_PAGES)
     k.mms.setStat(space.mm, MMAP_BASE, TASK_PAGES)
     k.mms.setStat(space.mm, START_BRK, 0)
@@ -56,6 +59,7 @@ export class State {
 
   /** A new program, of whose map nothing is known but that it is new. */
   exec(event: Exec): void {
+    this.showsPrograms = true
     const { isLimited } = this.factsOf(this.processOf(event.pid).space)
     const { space } = this.world.exec(event, [])
     this.begin(space, { ...nothingKnown, isWhole: true, isLimited })

@@ -8,7 +8,7 @@
  */
 import { VM_MAYEXEC, VM_MAYREAD, VM_MAYWRITE } from "../../../flags/bits.ts"
 import { vmBugOn } from "../../../mm/base/debug.ts"
-import { addrOf, type Vpn } from "../../../mm/base/units.ts"
+import { addrOf, TASK_PAGES, type Vpn } from "../../../mm/base/units.ts"
 import type { Kernel } from "../../../mm/kernel.ts"
 import { openAnonymous, RDWR } from "../../../mm/object/file.ts"
 import { type File, FILE_REGULAR } from "../../../mm/store/files.ts"
@@ -58,15 +58,31 @@ export class Territory {
     return this.some(mm, start, end, (v) => !this.isHidden(v))
   }
 
-  /** Is every page of `[start, end)` hidden? */
-  covers(mm: Mm, start: Vpn, end: Vpn): boolean {
+  /** `[start, end)`, which is not known to be mapped, with up to `more` pages on both sides of which the same is true. */
+  untaken(mm: Mm, start: Vpn, end: Vpn, more: number): readonly [Vpn, Vpn] {
     const { maple, vmas } = this.k
-    let at = start
-    for (let v = maple.find(mm, start); v !== 0 && at < end; v = maple.next(mm, v)) {
-      if (vmas.startOf(v) > at || !this.isHidden(v)) return false
-      at = vmas.endOf(v)
+    let low = Math.max(0, start - more)
+    let high = Math.min(TASK_PAGES, end + more)
+    for (let v = maple.find(mm, low); v !== 0 && vmas.startOf(v) < high; v = maple.next(mm, v)) {
+      if (this.isHidden(v)) continue
+      if (vmas.endOf(v) <= start) low = vmas.endOf(v)
+      else high = Math.min(high, vmas.startOf(v))
     }
-    return at >= end
+    return [low, high]
+  }
+
+  /** Of `[start, end)` and the pages around it, up to those that are known to be mapped: is any known to be free? */
+  isNextToFree(mm: Mm, start: Vpn, end: Vpn): boolean {
+    const { maple, vmas } = this.k
+    let v = maple.lookup(mm, start)
+    while (this.isHidden(v) && vmas.startOf(v) > 0) v = maple.lookup(mm, vmas.startOf(v) - 1)
+    if (v === 0) return true
+    for (let at = start; at < TASK_PAGES; at = vmas.endOf(v)) {
+      v = maple.lookup(mm, at)
+      if (v === 0) return true
+      if (!this.isHidden(v)) return at < end
+    }
+    return false
   }
 
   /** Every free page of `[start, end)` becomes hidden. */
