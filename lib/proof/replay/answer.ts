@@ -1,9 +1,9 @@
 /** Performs one call of a log on the simulation; answers what it answers. Floor 9. */
 import { nameOf as nameOfErrno } from "../../flags/Errno.ts"
 import { ANONYMOUS } from "../../flags/MapFlags.ts"
-import { EXEC, READ } from "../../flags/ProtFlags.ts"
 import { isZero, lowBits, type Word } from "../../mm/base/units.ts"
 import { mincore } from "../../mm/sys/mincore.ts"
+import { personality } from "../../mm/sys/personality.ts"
 import { processMadvise } from "../../mm/sys/process-madvise.ts"
 import { setrlimit } from "../../mm/sys/rlimit.ts"
 import { calls } from "../calls.ts"
@@ -20,26 +20,17 @@ const CLOSED = -1
 
 const other: Answer = { kind: "other" }
 
-/** A bit of the personality. */
-const READ_IMPLIES_EXEC = 0x0400000
-const ONLY_ASK = 0xffffffff
-
 type Special = (world: World, process: Process, call: Call) => Answer
 
 /** Calls that need more than their registers. */
 const specials: Readonly<Record<string, Special>> = {
-  mmap: (world, process, call) => {
-    const args = readable(process, call)
-    if ((lowBits(arg(call, 3)) & ANONYMOUS) === 0) return withFile(world, process, { ...call, args }, 4)
-    return plain(world, process, call.name, args)
-  },
-  mprotect: (world, process, call) => plain(world, process, call.name, readable(process, call)),
-  pkey_mprotect: (world, process, call) => plain(world, process, call.name, readable(process, call)),
-  personality: (_world, process, call) => {
-    const persona = Number(arg(call, 0))
-    if (call.result.kind === "value" && persona !== ONLY_ASK)
-      process.readImpliesExec = (persona & READ_IMPLIES_EXEC) !== 0
-    return other
+  mmap: (world, process, call) =>
+    (lowBits(arg(call, 3)) & ANONYMOUS) !== 0
+      ? plain(world, process, call.name, call.args)
+      : withFile(world, process, call, 4),
+  personality: (world, process, call) => {
+    personality(world.k, process.task, arg(call, 0))
+    return other // what it was before, the log may not tell
   },
   mincore: (world, process, call) =>
     valueOf(world.run(() => mincore(world.k, process.task, arg(call, 0), arg(call, 1), arg(call, 2)))),
@@ -61,6 +52,8 @@ const specials: Readonly<Record<string, Special>> = {
 /** Calls that have to do with an address space. What the table of calls does not have of them is not built. */
 const ofMemory: ReadonlySet<string> = new Set([
   ...Object.keys(specials),
+  "mprotect",
+  "pkey_mprotect",
   "munmap",
   "mremap",
   "madvise",
@@ -106,12 +99,6 @@ function plain(world: World, { task }: Process, name: string, args: readonly (Wo
   const made = calls[name]?.(world.k, task, (at) => args[at] ?? 0)
   if (made === undefined) return { kind: "unmodelled", what: name }
   return valueOf(typeof made === "number" ? made : world.run(() => made))
-}
-
-/** Arguments with PROT_EXEC where the personality adds it to PROT_READ. */
-function readable({ readImpliesExec }: Process, call: Call): readonly (Word | undefined)[] {
-  const prot = lowBits(arg(call, 2))
-  return readImpliesExec && (prot & READ) !== 0 ? call.args.with(2, prot | EXEC) : call.args
 }
 
 /** The call, with its file where the simulation finds it. */

@@ -1,4 +1,5 @@
 /** The processes of a log and their address spaces, in one simulated machine. Floor 9. */
+import { LEGACY_BASE } from "../../mm/area/gap.ts"
 import { mmAlloc } from "../../mm/area/mm.ts"
 import { vmBugOn } from "../../mm/base/debug.ts"
 import type { StopName, Verb } from "../../mm/base/stop.ts"
@@ -10,6 +11,7 @@ import {
   END_DATA,
   type Mm,
   MMAP_BASE,
+  MMAP_BOTTOM_UP,
   START_BRK,
   START_CODE,
   START_DATA,
@@ -17,6 +19,7 @@ import {
 } from "../../mm/store/mms.ts"
 import type { Task } from "../../mm/store/tasks.ts"
 import { exit, fork, mmput, reap } from "../../mm/sys/process.ts"
+import { READ_IMPLIES_EXEC } from "../../mm/sys/personality.ts"
 import { PR_MDWE_NO_INHERIT } from "../../mm/sys/rlimit.ts"
 import { runNow } from "../../mm/sys/run-now.ts"
 import { anonVmaPrepare } from "../../mm/area/rmap.ts"
@@ -58,8 +61,6 @@ export interface Process {
   path: string
   /** Threads that live. */
   threads: number
-  /** Is everything that may be read executable as well (personality READ_IMPLIES_EXEC)? */
-  readImpliesExec: boolean
 }
 
 /** The simulated machine of one log. */
@@ -96,7 +97,7 @@ export class World {
       pending: [],
       moves: []
     }
-    const process: Process = { pid, task, space, path: "", threads: 1, readImpliesExec: false }
+    const process: Process = { pid, task, space, path: "", threads: 1 }
     this.processes.set(pid, process)
     return process
   }
@@ -121,7 +122,7 @@ export class World {
     }
     process.path = event.path
     process.threads = 1
-    process.readImpliesExec = false
+    k.tasks.setPersonality(process.task, k.tasks.personality(process.task) & ~READ_IMPLIES_EXEC)
     this.placeAll(mm, maps)
     this.setBounds(mm, event, maps)
     return process
@@ -176,7 +177,7 @@ export class World {
       pending: [],
       moves: parent.space.moves
     }
-    const child: Process = { pid, task, space, path: parent.path, threads: 1, readImpliesExec: parent.readImpliesExec }
+    const child: Process = { pid, task, space, path: parent.path, threads: 1 }
     this.processes.set(pid, child)
     return child
   }
@@ -192,8 +193,7 @@ export class World {
       task,
       space: parent.space,
       path: parent.path,
-      threads: 1,
-      readImpliesExec: parent.readImpliesExec
+      threads: 1
     }
     this.processes.set(pid, child)
     return child
@@ -215,7 +215,9 @@ export class World {
     const { k } = this
     const stack = maps.find((line) => line.name === "[stack]")
     const set = (field: number, value: number): void => k.mms.setStat(mm, field, value)
-    set(MMAP_BASE, mmapBaseOf(maps, stack))
+    const layout = layoutOf(event, maps)
+    set(MMAP_BASE, layout.base)
+    set(MMAP_BOTTOM_UP, layout.goesUp ? 1 : 0)
     set(START_STACK, event.startStack ?? (stack === undefined ? 0 : addrOf(stack.end) - 64))
     const brk = event.startBrk ?? 0
     set(START_BRK, brk)
@@ -251,15 +253,40 @@ export class World {
   }
 }
 
-/** First page above the mmap area: what exec maps first (the program's interpreter, else the vdso) ends there.
- * @source arch/x86/mm/mmap.c mmap_base (v6.18)
- */
-function mmapBaseOf(maps: readonly MapLine[], stack: MapLine | undefined): number {
-  const top = stack?.start ?? TASK_PAGES
-  let base = 0
-  for (const line of maps) if (line.end <= top && line.name !== VSYSCALL) base = Math.max(base, line.end)
-  return base === 0 ? top : base
+/** Where searches for room begin, and which way they go. */
+interface Layout {
+  /** First page above the mmap area; in a layout that goes up, its first page. */
+  readonly base: number
+  readonly goesUp: boolean
 }
+
+/** What exec maps first, the program's interpreter or else the vdso, lies at the edge of the mmap area, and the other of them
+ * next to it, which tells the direction. A program without an interpreter may itself be what was mapped first.
+ * @source fs/binfmt_elf.c load_elf_binary; arch/x86/mm/mmap.c arch_pick_mmap_layout (v6.18)
+ */
+function layoutOf({ path }: Exec, maps: readonly MapLine[]): Layout {
+  const stack = maps.find((line) => line.name === "[stack]")?.start ?? TASK_PAGES
+  const below = maps.filter((line) => line.end <= stack)
+  const vdso = below.find((line) => line.name.startsWith("[v"))
+  const interpreter = below.find((line) => line.ino !== 0 && line.name !== path)
+  const first = interpreter ?? vdso
+  if (first === undefined) return { base: below.at(-1)?.end ?? stack, goesUp: false }
+  const goesUp =
+    vdso !== undefined &&
+    (interpreter === undefined
+      ? vdso.start >= LEGACY_BASE && vdso.start < LEGACY_BASE + MOST_RANDOM
+      : vdso.start > interpreter.start)
+  if (goesUp) return { base: first.start, goesUp }
+  let base = 0
+  for (const line of below) {
+    const isOfArea = line === first || line === vdso || line.start === base || interpreter === undefined
+    if (isOfArea) base = line.end
+  }
+  return { base, goesUp }
+}
+
+/** Pages by which the base of the mmap area varies: 28 bits. */
+const MOST_RANDOM = 2 ** 28
 
 /** Does a first map have its stack elsewhere than at the end of user space? */
 const isRandom = (maps: readonly MapLine[]): boolean => maps.find((line) => line.name === "[stack]")?.end !== TASK_PAGES
