@@ -10,7 +10,8 @@ import { close, dup } from "../mm/sys/fd.ts"
 import { fallocate, fchmod, ftruncate, preadUser, pwriteUser } from "../mm/sys/file.ts"
 import { addSeals, getSeals, memfdCreate, memfdSecret } from "../mm/sys/memfd.ts"
 import { mlock, mlockall, munlock, munlockall } from "../mm/sys/mlock.ts"
-import { PR_GET_MDWE, PR_SET_MDWE, setMdwe, setrlimit } from "../mm/sys/rlimit.ts"
+import { isMemoryOption, prctl } from "../mm/sys/prctl.ts"
+import { setrlimit } from "../mm/sys/rlimit.ts"
 import { madvise } from "../mm/sys/madvise.ts"
 import { mmap } from "../mm/sys/mmap.ts"
 import { mprotect, pkeyMprotect } from "../mm/sys/mprotect.ts"
@@ -66,9 +67,5 @@ export const calls: Readonly<Record<string, Call>> = {
     if (command === F_ADD_SEALS) return addSeals(k, task, a(0), a(2))
     return command === F_GET_SEALS ? getSeals(k, task, a(0)) : undefined
   },
-  prctl: (k, task, a) => {
-    const option = lowBits(a(0))
-    if (option === PR_SET_MDWE) return setMdwe(k, task, a(1), a(2), a(3), a(4))
-    return option === PR_GET_MDWE ? k.mms.mdwe(k.tasks.mm(task)) : undefined
-  }
+  prctl: (k, task, a) => (isMemoryOption(lowBits(a(0))) ? prctl(k, task, a(0), a(1), a(2), a(3), a(4)) : undefined)
 }

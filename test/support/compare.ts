@@ -1,6 +1,6 @@
 /** A machine held against the model. */
 import { VM_EXEC, VM_MAYSHARE, VM_READ, VM_WRITE } from "../../lib/flags/bits.ts"
-import { FAULT_OK, FAULT_OOM } from "../../lib/flags/FaultFlags.ts"
+import { FAULT_OK, FAULT_OOM, FAULT_SIGBUS } from "../../lib/flags/FaultFlags.ts"
 import { EAGAIN, ENOMEM } from "../../lib/flags/Errno.ts"
 import { checkIdle, checkMm } from "../../lib/mm/area/check.ts"
 import type { Kernel } from "../../lib/mm/kernel.ts"
@@ -36,6 +36,7 @@ function holdsAreas(k: Kernel, tasks: readonly number[], model: Model): void {
 
 /** Every byte that programs write to, of every page of every process: value or signal. */
 function holdsContents(s: Subject, model: Model, isTight: boolean): void {
+  const { k } = s
   s.tasks.forEach((task, i) => {
     for (const [at, cell] of model.processes[i]!.pages) {
       const code = faultOf(cell, false)
@@ -43,7 +44,7 @@ function holdsContents(s: Subject, model: Model, isTight: boolean): void {
         const addr = at * 4096 + offset
         const want = code === FAULT_OK ? (bytesOf(cell).get(offset) ?? 0) : 0
         const got = s.access(task, addr, false, 1, 0)
-        if (isTight && got.code === FAULT_OOM) continue
+        if (isTight && isShortage(k, got.code)) continue
         if (got.code !== code)
           same(`byte ${addr.toString(16)} of process ${i}`, signal(got.code, addr), signal(code, addr))
         if (got.value !== want) same(`byte ${addr.toString(16)} of process ${i}`, got.value, want)
@@ -72,10 +73,15 @@ function catchUp(s: Subject, model: Model): void {
   })
 }
 
+/** May a fault end so for want of memory? A file of shared memory whose next page is not promised gives a SIGBUS. */
+const isShortage = (k: Kernel, code: number): boolean =>
+  code === FAULT_OOM || (code === FAULT_SIGBUS && k.config.overcommit === 2)
+
 /** Did the step fail for want of memory? */
-function ranOut(op: Op, outcome: string, brk: number): boolean {
+function ranOut(k: Kernel, op: Op, outcome: string, brk: number): boolean {
   if (op.op === "brk") return outcome === String(brk)
-  return outcome === String(ENOMEM) || outcome === String(EAGAIN) || outcome.startsWith(`signal ${FAULT_OOM} `)
+  const code = /^signal (\d+) /.exec(outcome)?.[1]
+  return outcome === String(ENOMEM) || outcome === String(EAGAIN) || (code !== undefined && isShortage(k, Number(code)))
 }
 
 /** How a program is run. */
@@ -102,7 +108,7 @@ export function holdsProgram(boot: () => Subject, program: readonly Op[], rules:
       s.k.fail.arm(rules.failing?.(step) ?? 0)
       const outcome = s.run(op)
       s.k.fail.arm(0)
-      if (isTight && ranOut(op, outcome, brk)) {
+      if (isTight && ranOut(s.k, op, outcome, brk)) {
         refused++
         catchUp(s, model)
       } else same("outcome", outcome, model.run(op))

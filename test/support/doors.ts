@@ -17,7 +17,8 @@ import { mprotect, pkeyMprotect } from "../../lib/mm/sys/mprotect.ts"
 import { mremap } from "../../lib/mm/sys/mremap.ts"
 import { msync } from "../../lib/mm/sys/msync.ts"
 import { munmap } from "../../lib/mm/sys/munmap.ts"
-import { setMdwe, setrlimit } from "../../lib/mm/sys/rlimit.ts"
+import { prctl, setMdwe } from "../../lib/mm/sys/prctl.ts"
+import { setrlimit } from "../../lib/mm/sys/rlimit.ts"
 import { mseal } from "../../lib/mm/sys/seal.ts"
 import { shmat, shmdt, shmget } from "../../lib/mm/sys/shm.ts"
 import { shmctl } from "../../lib/mm/sys/shmctl.ts"
@@ -176,6 +177,16 @@ export const doors: readonly Door[] = [
     name: "prctl(PR_SET_MDWE)",
     good: [1, 0, 0, 0],
     run: ({ k, task }, a, b, c, d) => setMdwe(k, task, a, b, c, d)
+  },
+  {
+    name: "prctl(PR_SET_MEMORY_MERGE)",
+    good: [67, 1, 0, 0, 0],
+    run: ({ k, task }, a, b, c, d, e) => call(k, () => prctl(k, task, a, b, c, d, e))
+  },
+  {
+    name: "prctl(PR_SET_MM)",
+    good: [35, 15, at, 0, 0],
+    run: ({ k, task }, a, b, c, d, e) => call(k, () => prctl(k, task, a, b, c, d, e))
   },
   { name: "a load", good: [at + 5], run: ({ k, task }, a) => userLoad8(k, k.tasks.mm(task), a) },
   { name: "a store", good: [at + 5], run: ({ k, task }, a) => userStore8(k, k.tasks.mm(task), a, 3) },

@@ -11,6 +11,7 @@ import { DATA_VM, EXEC_VM, LOCKED_VM, MM_LIVE, STACK_VM, TOTAL_VM } from "../sto
 import { MAX_FDS } from "../store/tasks.ts"
 import { VMA_ATTACHED, VMA_FREE } from "../store/vmas.ts"
 import { isDataMapping, isExecMapping, isStackMapping } from "./account.ts"
+import { isChargedByPage } from "./object.ts"
 
 const SHARED_MAYWRITE = VM_SHARED | VM_MAYWRITE
 
@@ -146,7 +147,8 @@ function statistics(k: Kernel, wrong: string[]): void {
       if (k.mms.stat(mm, stat) !== want)
         wrong.push(`${name} of mm ${mm} is ${k.mms.stat(mm, stat)}, its areas have ${want}`)
   }
-  for (let o = 1; o < k.files.objLimit(); o++) if (k.files.objKind(o) !== 0) committed += k.files.reserved(o)
+  for (let o = 1; o < k.files.objLimit(); o++)
+    if (k.files.objKind(o) !== 0) committed += isChargedByPage(k, o) ? k.files.cached(o) : k.files.reserved(o)
   if (k.committed !== committed)
     wrong.push(`${k.committed} pages are committed, areas and objects account for ${committed}`)
 }

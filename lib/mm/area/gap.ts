@@ -25,6 +25,7 @@ import { FILE_REGULAR, FILE_ZERO, type File } from "../store/files.ts"
 import { MMAP_BASE, MMAP_BOTTOM_UP, type Mm } from "../store/mms.ts"
 import { CAP_SYS_RAWIO } from "../store/tasks.ts"
 import type { Vma } from "../store/vmas.ts"
+import { taskFor } from "./mm.ts"
 
 const LOW_32BIT = 0x40000
 const HIGH_32BIT = 0x80000
@@ -63,7 +64,7 @@ export function getUnmappedArea(
   if (at < 0) return at
   if (at + (over !== 0 ? 1 : 0) > TASK_PAGES - len) return ENOMEM
   if (over !== 0) return EINVAL
-  if (at * 4096 < k.config.mmapMinAddr && !k.tasks.capable(k.mms.owner(mm), CAP_SYS_RAWIO)) return EPERM
+  if (at * 4096 < k.config.mmapMinAddr && !k.tasks.capable(taskFor(k, mm), CAP_SYS_RAWIO)) return EPERM
   return at
 }
 

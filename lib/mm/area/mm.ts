@@ -31,7 +31,13 @@ export function enter(k: Kernel, task: number): Mm {
 }
 
 /** Whoever the current run acts for; 0 nobody. */
-export const currentTask = (k: Kernel): number => k.runs.task[k.runs.current]!
+export const currentTask = (k: Kernel): number => (k.runs.current === 0 ? 0 : k.runs.task[k.runs.current]!)
+
+/** The task whose limits and rights count for `mm`: the one that calls, if it runs in `mm`, else the one it was made for. */
+export function taskFor(k: Kernel, mm: Mm): number {
+  const t = currentTask(k)
+  return t !== 0 && k.tasks.mm(t) === mm ? t : k.mms.owner(mm)
+}
 
 /** One more user; only while there is one. */
 export function mmget(k: Kernel, mm: Mm): void {

@@ -121,11 +121,15 @@ export function putObject(k: Kernel, o: Obj): void {
   k.files.freeObj(o)
 }
 
+/** Was nothing of this shared memory promised when it was made, so that each page is charged for when it comes? */
+export const isChargedByPage = (k: Kernel, o: Obj): boolean => k.files.isShmem(o) && k.files.reserved(o) === 0
+
 /** Takes page `i` out of an object's cache and puts the cache's reference. */
 export function dropCached(k: Kernel, o: Obj, i: number): void {
   const p = k.xarray.erase(o, i)
   if (p === 0) return
   k.files.addCached(o, -1)
+  if (isChargedByPage(k, o)) k.committed--
   k.frames.clearCache(p)
   k.frames.put(p)
 }

@@ -10,6 +10,7 @@ import { LOCKED_VM } from "../store/mms.ts"
 import { RLIMIT_STACK } from "../store/tasks.ts"
 import type { Vma } from "../store/vmas.ts"
 import { enoughMemory, mayExpandVm, mlockFutureOk, vmStatAccount } from "./account.ts"
+import { taskFor } from "./mm.ts"
 import { assertMmapWrite } from "./mmap-lock.ts"
 import { moveBounds } from "./object.ts"
 import { anonVmaPrepare } from "./rmap.ts"
@@ -47,7 +48,7 @@ function acctStackGrowth(k: Kernel, v: Vma, sizePages: number, grow: number): nu
   const mm = k.vmas.mmOf(v)
   const lo = k.vmas.flags(v)
   if (!mayExpandVm(k, mm, lo, grow)) return ENOMEM
-  if (sizePages * PAGE_SIZE > k.tasks.rlimit(k.mms.owner(mm), RLIMIT_STACK)) return ENOMEM
+  if (sizePages * PAGE_SIZE > k.tasks.rlimit(taskFor(k, mm), RLIMIT_STACK)) return ENOMEM
   if (!mlockFutureOk(k, mm, lo, grow)) return ENOMEM
   const r = enoughMemory(k, mm, grow)
   // UNLIKE LINUX: growth of an area without VM_ACCOUNT is checked but not charged; Linux charges it and never gives it back.

@@ -1,10 +1,23 @@
-/** Flag words of areas, changed as drivers may: under construction, or write-locked. Floor 3.
+/** Flag words of areas: changed as drivers may, under construction or write-locked; what KSM adds. Floor 3.
  * @source include/linux/mm.h vm_flags_mod, vm_flags_set; rust/kernel/mm/virt.rs VmaNew::update_flags (v6.18)
  */
-import { type VM_EXEC, VM_MIXEDMAP, VM_PFNMAP, type VM_READ, type VM_WRITE } from "../../flags/bits.ts"
+import {
+  type VM_EXEC,
+  VM_HUGETLB,
+  VM_MAYSHARE,
+  VM_MERGEABLE,
+  VM_MIXEDMAP,
+  VM_PFNMAP,
+  type VM_READ,
+  VM_SHARED,
+  VM_SPECIAL,
+  type VM_WRITE,
+  VMH_DROPPABLE
+} from "../../flags/bits.ts"
 import { EINVAL, type Errno, OK } from "../../flags/Errno.ts"
 import { vmBugOn } from "../base/debug.ts"
 import type { Kernel } from "../kernel.ts"
+import { type Mm, MMF_VM_MERGE_ANY } from "../store/mms.ts"
 import { VMA_ATTACHED, type Vma } from "../store/vmas.ts"
 import { assertMmapWrite } from "./mmap-lock.ts"
 import { isWriteLocked } from "./vma-lock.ts"
@@ -42,3 +55,14 @@ export function tryClearMay(k: Kernel, v: Vma, access: typeof VM_READ | typeof V
   vmFlagsMod(k, v, 0, access << 4)
   return OK
 }
+
+/** What KSM may not merge: shared, special, huge and droppable memory. */
+const NOT_FOR_KSM = VM_SHARED | VM_MAYSHARE | VM_SPECIAL | VM_HUGETLB
+
+/** Flags `lo`, and VM_MERGEABLE where all private memory of `mm` has it (PR_SET_MEMORY_MERGE).
+ * @source mm/ksm.c ksm_vma_flags (v6.18)
+ */
+export const ksmVmaFlags = (k: Kernel, mm: Mm, lo: number, hi: number): number =>
+  (k.mms.flags(mm) & MMF_VM_MERGE_ANY) === 0 || (lo & NOT_FOR_KSM) !== 0 || (hi & VMH_DROPPABLE) !== 0
+    ? lo
+    : lo | VM_MERGEABLE

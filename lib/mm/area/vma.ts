@@ -1,7 +1,7 @@
 /** Areas in their tree: insert, split, change, take out, bury. Floor 3.
  * @source mm/vma.c __split_vma, vma_modify, vms_gather_munmap_vmas, remove_vma (v6.18)
  */
-import { VM_ACCOUNT, VM_LOCKED, VMH_SEALED } from "../../flags/bits.ts"
+import { VM_ACCOUNT, VM_IGNORE_MERGE, VM_LOCKED, VMH_SEALED } from "../../flags/bits.ts"
 import { ENOMEM, EPERM } from "../../flags/Errno.ts"
 import { H_REMOVE_MAPPING, type Verb } from "../base/stop.ts"
 import type { Vpn } from "../base/units.ts"
@@ -139,7 +139,24 @@ export function* vmaModify(
   return v
 }
 
-/** The same in one plain turn; 0, and nothing has changed, where an area has readers, or an owner a say in its split. */
+/** Gives `[start, end)` of `v` the flags `lo`/`hi`; the area that has them keeps those that stick.
+ * @returns the area | errno
+ * @partial as `vmaModify`
+ * @locks mmap write
+ * @source mm/vma.c vma_modify_flags (v6.18)
+ */
+export function* vmaModifyFlags(k: Kernel, v: Vma, start: Vpn, end: Vpn, lo: number, hi: number): Verb<AreaStops> {
+  const prev = k.vmas.startOf(v) < start ? v : k.maple.prev(k.vmas.mmOf(v), v)
+  const w = yield* vmaModify(k, prev, v, start, end, lo, hi)
+  if (w > 0) setStickyFlags(k, w, lo, hi)
+  return w
+}
+
+/** Writes flags into an area, but for those that stick to it. */
+export const setStickyFlags = (k: Kernel, v: Vma, lo: number, hi: number): void =>
+  k.vmas.setFlags(v, lo | (k.vmas.flags(v) & VM_IGNORE_MERGE), hi)
+
+/** `vmaModify` in one plain turn; 0, and nothing has changed, where an area has readers, or an owner a say in its split. */
 export function vmaModifyNow(k: Kernel, prev: Vma, v: Vma, start: Vpn, end: Vpn, lo: number, hi: number): number {
   const plan = planExistingRange(k, rangeOf(k, prev, v, start, end, lo, hi))
   if (plan !== undefined) return mergeNow(k, plan)

@@ -28,6 +28,11 @@ export interface KernelConfig {
   readonly overcommit: 0 | 1 | 2
   /** sysctl vm.overcommit_ratio in percent, mode 2. */
   readonly overcommitRatio: number
+  /** sysctl vm.overcommit_kbytes, mode 2: takes the place of the ratio where it is not 0. */
+  readonly overcommitKbytes: number
+  /** sysctl vm.admin_reserve_kbytes and vm.user_reserve_kbytes, mode 2. Default a 32nd of RAM, at most 8 and 128 MiB. */
+  readonly adminReserveKbytes: number
+  readonly userReserveKbytes: number
   /** sysctl vm.memfd_noexec: 1 files of memfd_create are not executable unless MFD_EXEC says so, 2 nor then. */
   readonly memfdNoexec: 0 | 1 | 2
   /** sysctl kernel.shmmax: bytes of one System V segment; kernel.shmall: pages of all; kernel.shmmni: how many. */
@@ -57,6 +62,9 @@ export const defaults: KernelConfig = {
   lsmMinAddr: 65536,
   overcommit: 0,
   overcommitRatio: 50,
+  overcommitKbytes: 0,
+  adminReserveKbytes: -1,
+  userReserveKbytes: -1,
   memfdNoexec: 0,
   shmmax: 2 ** 64 - 2 ** 24,
   shmall: 2 ** 64 - 2 ** 24,
@@ -99,5 +107,13 @@ export function configOf(some: Partial<KernelConfig>): KernelConfig {
     throw new RangeError(`kernel config: frames is ${c.frames}, expected at most ${2 ** 22} (16 GiB)`)
   if (!(c.mmapBase > 0 && c.mmapBase <= TASK_PAGES))
     throw new RangeError(`kernel config: mmapBase is page ${c.mmapBase}, expected 1..${TASK_PAGES}`)
-  return c.ramPages > 0 ? c : { ...c, ramPages: c.frames }
+  const ramPages = c.ramPages > 0 ? c.ramPages : c.frames
+  const part = Math.floor((ramPages * 4) / 32)
+  const reserve = (kbytes: number, most: number): number => (kbytes >= 0 ? kbytes : Math.min(part, most))
+  return {
+    ...c,
+    ramPages,
+    adminReserveKbytes: reserve(c.adminReserveKbytes, 1 << 13),
+    userReserveKbytes: reserve(c.userReserveKbytes, 1 << 17)
+  }
 }

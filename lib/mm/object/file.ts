@@ -1,5 +1,6 @@
 /** Making files: what a path names, and open files of every kind. Floor 5. */
 import { EEXIST, EINVAL, EMFILE, ENFILE, ENOENT, ENOMEM, OK } from "../../flags/Errno.ts"
+import { currentTask } from "../area/mm.ts"
 import { fput, putObject } from "../area/object.ts"
 import { OPS_FILE, OPS_HUGETLB, OPS_SECRET, OPS_SHM, OPS_SHMEM } from "../area/ops.ts"
 import type { Pfn } from "../base/units.ts"
@@ -192,12 +193,12 @@ export function readObject(k: Kernel, o: Obj, offset: number, into: Uint8Array):
 function pageForIo(k: Kernel, o: Obj, i: number): number {
   const p = k.xarray.load(o, i)
   if (k.files.isShmem(o)) {
-    const q = p !== 0 ? p : shmemAddPage(k, o, i)
+    const q = p !== 0 ? p : shmemAddPage(k, o, i, k.tasks.mm(currentTask(k)))
     if (q > 0) k.frames.markAccessed(q)
     return q
   }
   if (p !== 0 && k.frames.has(p, F_UPTODATE)) return p
-  if (i * 4096 >= k.files.size[o]!) return shmemAddPage(k, o, i) // there is nothing to read
+  if (i * 4096 >= k.files.size[o]!) return shmemAddPage(k, o, i, k.tasks.mm(currentTask(k))) // there is nothing to read
   const r = readNow(k, o, i)
   const q = r < 0 ? 0 : k.xarray.load(o, i)
   return q !== 0 ? q : r < 0 ? r : ENOMEM

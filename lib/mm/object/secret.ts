@@ -24,7 +24,7 @@ export const secretOps: Ops = {
     const o = k.vmas.obj(v)
     if (pgoff * 4096 >= k.files.size[o]!) return T_SIGBUS
     const p = k.xarray.load(o, pgoff)
-    return p === 0 ? shmemAddPage(k, o, pgoff) : p
+    return p === 0 ? shmemAddPage(k, o, pgoff, k.vmas.mmOf(v)) : p
   }
 }
 

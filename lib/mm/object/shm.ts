@@ -41,7 +41,7 @@ export const shmOps: Ops = {
   opened: (k, v) => attach(k, segmentOf(k, v)),
   closed: (k, v) => detach(k, segmentOf(k, v)),
   maySplit: (k, v, vpn) => (isHuge(k, v) ? maySplitHuge(k, v, vpn) : OK),
-  translate: (k, v, pgoff) => (isHuge(k, v) ? T_SIGBUS : shmemGetPage(k, k.vmas.obj(v), pgoff))
+  translate: (k, v, pgoff) => (isHuge(k, v) ? T_SIGBUS : shmemGetPage(k, k.vmas.obj(v), pgoff, k.vmas.mmOf(v)))
 }
 
 const isHuge = (k: Kernel, v: Vma): boolean => (k.vmas.flags(v) & VM_HUGETLB) !== 0

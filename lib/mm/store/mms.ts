@@ -1,8 +1,8 @@
 /** Address spaces (`mm_struct`): counts, bounds, statistics. Floor 2.
  *
  *     i   Int32   [mm<<4 | f]   0 users 1 count 2 pgd 3 asn 4 seq 5 rssFile 6 rssAnon 7 rssShmem
- *                               8 defFlags 9 owner 10 mdwe 11 state 12 - 13 hiwaterRss 14 next free 15 -
- *     d   Float64 [mm<<4 | f]   pages or bytes, see the constants
+ *                               8 defFlags 9 owner 10 mdwe 11 state 12 flags 13 hiwaterRss 14 next free 15 -
+ *     d   Float64 [mm<<5 | f]   pages or bytes, see the constants
  */
 import type { FailNth } from "../base/debug.ts"
 
@@ -18,6 +18,7 @@ const DEF_FLAGS = 8
 const OWNER = 9
 const MDWE = 10
 const STATE = 11
+const FLAGS = 12
 const HIWATER_RSS = 13
 const NEXT_FREE = 14
 
@@ -45,6 +46,19 @@ export const MMAP_BASE = 12
 export const HIWATER_VM = 13
 /** Not 0: searches begin at the base and go up (the legacy layout). */
 export const MMAP_BOTTOM_UP = 14
+/** Byte addresses of arguments and environment. */
+export const ARG_START = 15
+export const ARG_END = 16
+export const ENV_START = 17
+export const ENV_END = 18
+
+/** Flags of an address space (MMF_*). */
+/** PR_SET_THP_DISABLE: no huge pages, */
+export const MMF_DISABLE_THP = 1
+/** or only where they were advised. */
+export const MMF_DISABLE_THP_EXCEPT_ADVISED = 2
+/** PR_SET_MEMORY_MERGE: KSM may merge all private memory. */
+export const MMF_VM_MERGE_ANY = 4
 
 export const MM_FREE = 0
 export const MM_LIVE = 1
@@ -64,7 +78,7 @@ export class Mms {
     private readonly fail: FailNth
   ) {
     this.i = new Int32Array(max << 4)
-    this.d = new Float64Array(max << 4)
+    this.d = new Float64Array(max << 5)
   }
 
   /** A row with one user and one grab; 0 when the pool is empty. */
@@ -77,7 +91,7 @@ export class Mms {
     const r = m << 4
     const seq = this.i[r + SEQ]!
     this.i.fill(0, r, r + 16)
-    this.d.fill(0, r, r + 16)
+    this.d.fill(0, m << 5, (m + 1) << 5)
     this.i[r + USERS] = 1
     this.i[r + COUNT] = 1
     this.i[r + SEQ] = (seq + 1) | 1
@@ -154,6 +168,13 @@ export class Mms {
   setMdwe(m: Mm, b: number): void {
     this.i[(m << 4) + MDWE] = b
   }
+  /** MMF_*. */
+  flags(m: Mm): number {
+    return this.i[(m << 4) + FLAGS]!
+  }
+  setFlags(m: Mm, f: number): void {
+    this.i[(m << 4) + FLAGS] = f
+  }
   rss(m: Mm, kind: number): number {
     return this.i[(m << 4) + RSS + kind]!
   }
@@ -173,23 +194,23 @@ export class Mms {
     this.i[(m << 4) + HIWATER_RSS] = this.hiwaterRss(m)
   }
   stat(m: Mm, f: number): number {
-    return this.d[(m << 4) + f]!
+    return this.d[(m << 5) + f]!
   }
   /** High mark of the pages of address space. */
   hiwaterVm(m: Mm): number {
-    const r = m << 4
+    const r = m << 5
     const total = this.d[r + TOTAL_VM]!
     const mark = this.d[r + HIWATER_VM]!
     return mark > total ? mark : total
   }
   /** To be called before the address space shrinks. */
   updateHiwaterVm(m: Mm): void {
-    this.d[(m << 4) + HIWATER_VM] = this.hiwaterVm(m)
+    this.d[(m << 5) + HIWATER_VM] = this.hiwaterVm(m)
   }
   setStat(m: Mm, f: number, x: number): void {
-    this.d[(m << 4) + f] = x
+    this.d[(m << 5) + f] = x
   }
   addStat(m: Mm, f: number, n: number): void {
-    this.d[(m << 4) + f]! += n
+    this.d[(m << 5) + f]! += n
   }
 }

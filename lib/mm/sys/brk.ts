@@ -15,7 +15,9 @@ import { ENOMEM, OK } from "../../flags/Errno.ts"
 import { enoughMemory, mayExpandVm, mlockFutureOk, vmStatAccount } from "../area/account.ts"
 import { startGap } from "../area/gap.ts"
 import { mergeNewRange } from "../area/merge.ts"
+import { enter } from "../area/mm.ts"
 import { mmapDowngrade, mmapUnlock, needMmap, READ, tryMmap, WRITE } from "../area/mmap-lock.ts"
+import { ksmVmaFlags } from "../area/vm-flags.ts"
 import { gatherVmas, insertVma, removeVma, unaccountGathered } from "../area/vma.ts"
 import type { Verb } from "../base/stop.ts"
 import { T_BRK } from "../base/trace.ts"
@@ -33,7 +35,7 @@ import { mmPopulate } from "./populate.ts"
  * @locks takes mmap write; read while pages go
  */
 export function* brk(k: Kernel, task: number, addr: Word): Verb<FaultStops> {
-  const mm = k.tasks.mm(task)
+  const mm = enter(k, task)
   if (k.runs.preempt) yield k.runs.point()
   if (!tryMmap(k, mm, WRITE)) yield needMmap(k, mm, WRITE)
   let mode = WRITE
@@ -46,7 +48,7 @@ export function* brk(k: Kernel, task: number, addr: Word): Verb<FaultStops> {
   try {
     if (want < BigInt(k.mms.stat(mm, START_BRK))) return old
     const data = to - k.mms.stat(mm, START_BRK) + (k.mms.stat(mm, END_DATA) - k.mms.stat(mm, START_DATA))
-    if (data > k.tasks.rlimit(k.mms.owner(mm), RLIMIT_DATA)) return old
+    if (data > k.tasks.rlimit(task, RLIMIT_DATA)) return old
     if (oldPage === newPage && want < BigInt(TASK_SIZE)) {
       k.mms.setStat(mm, BRK, to)
       return to
@@ -80,9 +82,11 @@ export function* brk(k: Kernel, task: number, addr: Word): Verb<FaultStops> {
   return to
 }
 
+const DATA_FLAGS = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC
+
 /** do_brk_flags: private anonymous read-write memory at the old end, by growth of the area there if it fits. */
 function* grow(k: Kernel, mm: Mm, at: Vpn, pages: number, exec: number): Verb<"NEED_LOCK" | "PREEMPT"> {
-  const lo = exec | VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC | VM_ACCOUNT | k.mms.defFlags(mm)
+  const lo = ksmVmaFlags(k, mm, exec | DATA_FLAGS | VM_ACCOUNT | k.mms.defFlags(mm), 0)
   if (!mayExpandVm(k, mm, lo, pages)) return ENOMEM
   if (k.maple.size(mm) > k.config.maxMapCount) return ENOMEM
   if (enoughMemory(k, mm, pages) !== OK) return ENOMEM

@@ -14,7 +14,6 @@ import {
   ESPIPE,
   OK
 } from "../../flags/Errno.ts"
-import { T_OOM } from "../area/object.ts"
 import type { Verb } from "../base/stop.ts"
 import { lowBits, registerOf, TASK_SIZE, type Word } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
@@ -253,8 +252,8 @@ export function fallocate(k: Kernel, task: number, fd: Word, mode: Word, off: Wo
   for (let i = Math.floor(from / 4096); i * 4096 < to; i++) {
     let p = k.xarray.load(o, i)
     if (p === 0) {
-      p = shmemAddPage(k, o, i)
-      if (p === T_OOM) return ENOSPC
+      p = shmemAddPage(k, o, i, k.tasks.mm(task))
+      if (p < 0) return ENOSPC
       k.frames.clearFlag(p, F_UPTODATE) // until it is touched, or allocated again: fault-around passes it over
     } else k.frames.setFlag(p, F_UPTODATE)
     k.frames.setFlag(p, F_DIRTY)

@@ -6,7 +6,6 @@ import {
   VM_DONTDUMP,
   VM_HUGEPAGE,
   VM_HUGETLB,
-  VM_IGNORE_MERGE,
   VM_IO,
   VM_LOCKED,
   VM_MAYBE_GUARD,
@@ -28,10 +27,11 @@ import {
 import * as MADV from "../../flags/AdviceFlags.ts"
 import { EACCES, EAGAIN, EBADF, EFAULT, EINVAL, ENOMEM, EPERM, OK } from "../../flags/Errno.ts"
 import { type Access, FAULT_OK, FAULT_OOM, READ as READING, WRITE as WRITING } from "../../flags/FaultFlags.ts"
+import { enter } from "../area/mm.ts"
 import { mmapUnlock, needMmap, READ, tryMmap, WRITE } from "../area/mmap-lock.ts"
 import { anonVmaPrepare } from "../area/rmap.ts"
 import { lockVmaUnderRcu, vmaEndRead } from "../area/vma-lock.ts"
-import { vmaModify } from "../area/vma.ts"
+import { vmaModifyFlags } from "../area/vma.ts"
 import type { Verb } from "../base/stop.ts"
 import { lowBits, offsetInPage, pageOf, pagesUp, PMD_PAGES, type Vpn, type Word, WORD_PAGES } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
@@ -106,7 +106,7 @@ export const isAdvice = (advice: number): boolean => FLAG_ADVICE.has(advice) || 
  * @locks takes mmap write for flags; mmap read, or one area's own lock, for the rest
  */
 export function* madvise(k: Kernel, task: number, addr: Word, len: Word, advice: Word): Verb<FaultStops> {
-  return yield* madviseMm(k, k.tasks.mm(task), addr, len, lowBits(advice))
+  return yield* madviseMm(k, enter(k, task), addr, len, lowBits(advice))
 }
 
 /** The same for an mm, as process_madvise gives it to another process's. */
@@ -246,12 +246,8 @@ function newFlags(k: Kernel, v: Vma, advice: number): number {
 
 function* setFlags(k: Kernel, v: Vma, start: Vpn, end: Vpn, lo: number): Verb<FaultStops> {
   if (lo === k.vmas.flags(v)) return OK
-  const mm = k.vmas.mmOf(v)
-  const prev = k.vmas.startOf(v) < start ? v : k.maple.prev(mm, v)
-  const w = yield* vmaModify(k, prev, v, start, end, lo, k.vmas.flagsHi(v))
-  if (w < 0) return w === ENOMEM ? EAGAIN : w
-  k.vmas.setFlags(w, lo | (k.vmas.flags(w) & VM_IGNORE_MERGE), k.vmas.flagsHi(w))
-  return OK
+  const w = yield* vmaModifyFlags(k, v, start, end, lo, k.vmas.flagsHi(v))
+  return w === ENOMEM ? EAGAIN : Math.min(w, OK)
 }
 
 /** Punches a hole into the object behind the range. */

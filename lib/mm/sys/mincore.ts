@@ -3,6 +3,7 @@
  */
 import { EFAULT, EINVAL, ENOMEM, OK } from "../../flags/Errno.ts"
 import { PRESENT } from "../../flags/PteFlags.ts"
+import { enter } from "../area/mm.ts"
 import { mmapUnlock, needMmap, READ, tryMmap } from "../area/mmap-lock.ts"
 import type { Verb } from "../base/stop.ts"
 import { isZero, offsetInPage, pageOf, registerOf, TASK_SIZE, type Vpn, type Word } from "../base/units.ts"
@@ -43,7 +44,7 @@ export function* mincoreTo(
   const pages = Number((length + 4095n) >> 12n)
   if (into === undefined && registerOf(vector) > BigInt(TASK_SIZE) - BigInt(pages)) return EFAULT
   if (isZero(len)) return OK
-  const mm = k.tasks.mm(task)
+  const mm = enter(k, task)
   const start = pageOf(addr)
   for (let at = start, end = start + pages; at < end;) {
     if (k.runs.preempt) yield k.runs.point()

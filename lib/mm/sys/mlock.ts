@@ -1,18 +1,12 @@
 /** mlock, mlock2, munlock, mlockall, munlockall. Floor 6.
  * @source mm/mlock.c do_mlock, apply_vma_lock_flags, mlock_fixup, apply_mlockall_flags (v6.18)
  */
-import {
-  VM_LOCKED,
-  VM_LOCKED_MASK,
-  VM_LOCKONFAULT,
-  VM_SPECIAL,
-  VMH_DROPPABLE,
-  VM_IGNORE_MERGE
-} from "../../flags/bits.ts"
+import { VM_LOCKED, VM_LOCKED_MASK, VM_LOCKONFAULT, VM_SPECIAL, VMH_DROPPABLE } from "../../flags/bits.ts"
 import { EAGAIN, EINVAL, ENOMEM, EPERM, OK } from "../../flags/Errno.ts"
 import { canDoMlock } from "../area/account.ts"
+import { enter } from "../area/mm.ts"
 import { mmapUnlock, needMmap, tryMmap, WRITE } from "../area/mmap-lock.ts"
-import { type AreaStops, vmaModify } from "../area/vma.ts"
+import { type AreaStops, vmaModifyFlags } from "../area/vma.ts"
 import type { Verb } from "../base/stop.ts"
 import {
   highBits,
@@ -50,7 +44,7 @@ export const MCL_ONFAULT = 4
 export function* mlock(k: Kernel, task: number, addr: Word, len: Word, flags: Word = 0): Verb<FaultStops> {
   if ((lowBits(flags) & ~MLOCK_ONFAULT) !== 0 || highBits(flags) !== 0) return EINVAL
   if (!canDoMlock(k, task)) return EPERM
-  const mm = k.tasks.mm(task)
+  const mm = enter(k, task)
   const start = pageOf(addr)
   const pages = pagesUp(registerOf(len) + BigInt(offsetInPage(addr)))
   const limit = Math.floor(k.tasks.rlimit(task, RLIMIT_MEMLOCK) / 4096)
@@ -76,7 +70,7 @@ export function* mlock(k: Kernel, task: number, addr: Word, len: Word, flags: Wo
  * @locks takes mmap write
  */
 export function* munlock(k: Kernel, task: number, addr: Word, len: Word): Verb<AreaStops> {
-  const mm = k.tasks.mm(task)
+  const mm = enter(k, task)
   if (k.runs.preempt) yield k.runs.point()
   if (!tryMmap(k, mm, WRITE)) yield needMmap(k, mm, WRITE)
   try {
@@ -94,7 +88,7 @@ export function* mlockall(k: Kernel, task: number, flags: Word): Verb<FaultStops
   const f = lowBits(flags)
   if (f === 0 || (f & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) !== 0 || f === MCL_ONFAULT) return EINVAL
   if (!canDoMlock(k, task)) return EPERM
-  const mm = k.tasks.mm(task)
+  const mm = enter(k, task)
   if (k.runs.preempt) yield k.runs.point()
   if (!tryMmap(k, mm, WRITE)) yield needMmap(k, mm, WRITE)
   try {
@@ -117,7 +111,7 @@ export function* mlockall(k: Kernel, task: number, flags: Word): Verb<FaultStops
  * @locks takes mmap write
  */
 export function* munlockall(k: Kernel, task: number): Verb<AreaStops> {
-  const mm = k.tasks.mm(task)
+  const mm = enter(k, task)
   if (k.runs.preempt) yield k.runs.point()
   if (!tryMmap(k, mm, WRITE)) yield needMmap(k, mm, WRITE)
   try {
@@ -168,11 +162,9 @@ function* mlockFixup(k: Kernel, v: Vma, start: Vpn, end: Vpn, bits: number): Ver
   const lo = (old & ~(VM_LOCKED | VM_LOCKONFAULT)) | bits
   if (lo === old || (old & VM_SPECIAL) !== 0 || (k.vmas.flagsHi(v) & VMH_DROPPABLE) !== 0 || isSecret(k, v)) return OK
   const mm = k.vmas.mmOf(v)
-  const prev = k.vmas.startOf(v) < start ? v : k.maple.prev(mm, v)
-  const w = yield* vmaModify(k, prev, v, start, end, lo, k.vmas.flagsHi(v))
+  const w = yield* vmaModifyFlags(k, v, start, end, lo, k.vmas.flagsHi(v))
   if (w < 0) return w
   if ((lo & VM_LOCKED) === 0) k.mms.addStat(mm, LOCKED_VM, start - end)
   else if ((old & VM_LOCKED) === 0) k.mms.addStat(mm, LOCKED_VM, end - start)
-  k.vmas.setFlags(w, lo | (k.vmas.flags(w) & VM_IGNORE_MERGE), k.vmas.flagsHi(w))
   return OK
 }

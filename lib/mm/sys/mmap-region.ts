@@ -18,6 +18,7 @@ import { mergeNewRange, mergeNow, planNewRange, type Range } from "../area/merge
 import { announceMapping, fget, fput } from "../area/object.ts"
 import { hasHook, needHook } from "../area/ops.ts"
 import { type Gathered, gatherVmas, insertVma, removeVma, unaccountGathered } from "../area/vma.ts"
+import { ksmVmaFlags } from "../area/vm-flags.ts"
 import { canStartWrite } from "../area/vma-lock.ts"
 import { H_ADD_MAPPING, H_MMAP, KILLABLE, type Verb } from "../base/stop.ts"
 import { type Vpn } from "../base/units.ts"
@@ -66,6 +67,7 @@ export function* mmapRegion(k: Kernel, q: Request): Verb<"NEED_LOCK" | "NEED_HOO
   let r = EINTR // unless it gets to the end: a hook may be killed
   try {
     const refused = askOwner(k, q)
+    if (refused === OK && !isDevice(k, q)) q.lo = ksmVmaFlags(k, q.mm, q.lo, q.hi)
     r = refused < 0 ? refused : yield* install(k, q)
     return r
   } finally {
@@ -117,6 +119,7 @@ export function regionNow(k: Kernel, q: Request): number {
     k.committed -= charged
     return refused
   }
+  q.lo = ksmVmaFlags(k, q.mm, q.lo, q.hi)
   const plan = sharedZero ? undefined : planNewRange(k, rangeOf(q, below, above))
   const merged = plan === undefined ? 0 : mergeNow(k, plan)
   const v = merged > 0 ? merged : newArea(k, q, sharedZero)
@@ -128,6 +131,9 @@ export function regionNow(k: Kernel, q: Request): number {
   account(k, q, v)
   return OK
 }
+
+/** A driver sets flags in its hook, and only then is it known whether KSM may merge the memory. */
+const isDevice = (k: Kernel, q: Request): boolean => q.file !== 0 && k.files.kind(q.file) === FILE_DEVICE
 
 /** Has a driver or a user's object a say? */
 const isDriven = (k: Kernel, f: File): boolean => k.files.kind(f) === FILE_DEVICE || k.files.kind(f) === FILE_OBJECT
@@ -158,7 +164,8 @@ function* install(k: Kernel, q: Request): Verb<"NEED_LOCK" | "NEED_HOOK" | "PREE
       if (r < 0) undoHook(k, v, k.vmas.file(v))
     }
     if (r < 0) return r
-    q.lo = k.vmas.flags(v)
+    q.lo = ksmVmaFlags(k, q.mm, k.vmas.flags(v), q.hi)
+    k.vmas.setFlags(v, q.lo, k.vmas.flagsHi(v))
   }
   insertVma(k, v)
   account(k, q, v)

@@ -42,6 +42,7 @@ import * as MAP from "../../flags/MapFlags.ts"
 import { EXEC, READ, WRITE } from "../../flags/ProtFlags.ts"
 import { canDoMlock, mlockFutureOk } from "../area/account.ts"
 import { getUnmappedArea } from "../area/gap.ts"
+import { enter } from "../area/mm.ts"
 import { mmapUnlock, needMmap, tryMmap, WRITE as WRITE_MODE } from "../area/mmap-lock.ts"
 import { fget, fput } from "../area/object.ts"
 import type { AreaStops } from "../area/vma.ts"
@@ -113,7 +114,7 @@ export function* mmap(
     file = own = hugetlbSetup(k, "/anon_hugepage (deleted)", pages * 4096, unit)
     if (file === 0) return ENOMEM
   }
-  const mm = k.tasks.mm(task)
+  const mm = enter(k, task)
   const q: Request = { mm, task, start: 0, pages, pgoff: pageOf(off), lo: 0, hi: 0, file, flags: fl }
   const empty = isZero(len)
   const now = mmapNow(k, q, addr, empty, lowBits(prot))

@@ -7,7 +7,6 @@ import {
   VM_EXEC,
   VM_GROWSDOWN,
   VM_HUGETLB,
-  VM_IGNORE_MERGE,
   VM_LOCKED,
   VM_MAYEXEC,
   VM_NORESERVE,
@@ -19,9 +18,10 @@ import {
 import { EACCES, EINTR, EINVAL, ENOMEM, EPERM, OK } from "../../flags/Errno.ts"
 import { EXEC, GROWSDOWN, GROWSUP, READ, SEM, WRITE } from "../../flags/ProtFlags.ts"
 import { enoughMemory, mayExpandVm, vmStatAccount } from "../area/account.ts"
+import { enter } from "../area/mm.ts"
 import { mmapUnlock, needMmap, tryMmap, WRITE as WRITE_MODE } from "../area/mmap-lock.ts"
 import { hasHook, needHook } from "../area/ops.ts"
-import { vmaModify, vmaModifyNow } from "../area/vma.ts"
+import { setStickyFlags, vmaModify, vmaModifyNow } from "../area/vma.ts"
 import { H_MPROTECT, KILLABLE, type Verb } from "../base/stop.ts"
 import { T_MPROTECT } from "../base/trace.ts"
 import {
@@ -71,7 +71,7 @@ export function* mprotect(k: Kernel, task: number, addr: Word, len: Word, prot: 
   if (pages === 0 || end >= WORD_PAGES) return ENOMEM
   if ((bits & ~VALID) !== 0 || highBits(prot) !== 0) return EINVAL
   if ((bits & READ) !== 0 && (k.tasks.personality(task) & READ_IMPLIES_EXEC) !== 0) bits |= EXEC_IF_MAY
-  const mm = k.tasks.mm(task)
+  const mm = enter(k, task)
   const now = grows === 0 ? protectNow(k, mm, start, end, bits) : GIVE_UP
   if (now !== GIVE_UP) return now
   if (k.runs.preempt) yield k.runs.point()
@@ -236,7 +236,7 @@ function accounted(k: Kernel, v: Vma, want: number): number {
 /** The area has its bounds: flags, entries and statistics follow. */
 function finishChange(k: Kernel, mm: Mm, w: Vma, start: Vpn, end: Vpn, old: number, lo: number): void {
   const pages = end - start
-  k.vmas.setFlags(w, lo | (k.vmas.flags(w) & VM_IGNORE_MERGE), k.vmas.flagsHi(w))
+  setStickyFlags(k, w, lo, k.vmas.flagsHi(w))
   changeProtection(k, w, start, end)
   if ((old & VM_ACCOUNT) !== 0 && (lo & VM_ACCOUNT) === 0) k.committed -= pages
   vmStatAccount(k, mm, old, start - end)

@@ -22,6 +22,7 @@ import { FIXED, PRIVATE, SHARED } from "../../flags/MapFlags.ts"
 import { enoughMemory, mayExpandVm, mlockFutureOk, vmStatAccount } from "../area/account.ts"
 import { getUnmappedArea } from "../area/gap.ts"
 import { mergeNewRange, type Range } from "../area/merge.ts"
+import { enter } from "../area/mm.ts"
 import { mmapDowngrade, mmapUnlock, needMmap, READ, tryMmap, WRITE } from "../area/mmap-lock.ts"
 import { announceMapping, copyMapping, fget, fput, retractMapping } from "../area/object.ts"
 import { hasHook, maySplit, needHook, openVma } from "../area/ops.ts"
@@ -92,7 +93,7 @@ export function* mremap(
   flags: Word,
   newAddr: Word
 ): Verb<FaultStops> {
-  const mm = k.tasks.mm(task)
+  const mm = enter(k, task)
   let mode = WRITE
   const q: Remap = {
     mm,

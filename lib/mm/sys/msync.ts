@@ -3,6 +3,7 @@
  */
 import { VM_LOCKED, VM_SHARED } from "../../flags/bits.ts"
 import { EBUSY, EINVAL, ENOMEM, OK } from "../../flags/Errno.ts"
+import { enter } from "../area/mm.ts"
 import { mmapUnlock, needMmap, READ, tryMmap } from "../area/mmap-lock.ts"
 import { fget, fput } from "../area/object.ts"
 import { hasHook, needSync } from "../area/ops.ts"
@@ -46,7 +47,7 @@ export function* msync(
   const end = pageOf(addr) + pages
   if (end >= WORD_PAGES) return ENOMEM
   if (pages === 0) return OK
-  const mm = k.tasks.mm(task)
+  const mm = enter(k, task)
   const walk: Walk = { at: pageOf(addr), end, flags: f, hole: OK }
   for (;;) {
     if (k.runs.preempt) yield k.runs.point()

@@ -2,6 +2,7 @@
  * @source mm/vma.c do_vmi_align_munmap, vms_complete_munmap_vmas (v6.18)
  */
 import { EINVAL, OK } from "../../flags/Errno.ts"
+import { enter } from "../area/mm.ts"
 import { mmapDowngrade, mmapUnlock, needMmap, READ, tryMmap, WRITE } from "../area/mmap-lock.ts"
 import {
   type AreaStops,
@@ -31,7 +32,7 @@ import { freePgtables, ZAP_UNMAP, zapRange } from "../page/zap.ts"
  * @source mm/mmap.c __vm_munmap (v6.18)
  */
 export function* munmap(k: Kernel, task: number, addr: Word, len: Word): Verb<AreaStops> {
-  const mm = k.tasks.mm(task)
+  const mm = enter(k, task)
   const start = pageOf(addr)
   const pages = pagesUp(len)
   if (offsetInPage(addr) !== 0 || start > TASK_PAGES || pageOf(len) > TASK_PAGES - start || pages === 0) return EINVAL

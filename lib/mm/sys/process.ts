@@ -4,7 +4,7 @@
 import { VM_ACCOUNT, VM_DONTCOPY, VM_LOCKED_MASK, VM_WIPEONFORK } from "../../flags/bits.ts"
 import { EAGAIN, ENOMEM, OK } from "../../flags/Errno.ts"
 import { enoughMemory, vmStatAccount } from "../area/account.ts"
-import { mmAlloc, mmdrop, mmgetNotZero, mmRelease } from "../area/mm.ts"
+import { enter, mmAlloc, mmdrop, mmgetNotZero, mmRelease } from "../area/mm.ts"
 import { mmapUnlock, needMmap, tryMmap, WRITE } from "../area/mmap-lock.ts"
 import { announceMapping, fget, fput } from "../area/object.ts"
 import { closeVma, hasFarewell, hasHook, hasOpen, openVma } from "../area/ops.ts"
@@ -32,7 +32,7 @@ import {
 } from "../store/mms.ts"
 import { MAX_FDS, type Task, TASK_DEAD } from "../store/tasks.ts"
 import { VMA_DETACHED, type Vma } from "../store/vmas.ts"
-import { PR_MDWE_NO_INHERIT } from "./rlimit.ts"
+import { PR_MDWE_NO_INHERIT } from "./prctl.ts"
 
 const INHERITED = [
   START_BRK,
@@ -67,7 +67,7 @@ export function spawn(k: Kernel, name: string): Task {
  * @source mm/mmap.c dup_mmap (v6.18)
  */
 export function* fork(k: Kernel, task: Task, name: string): Verb<"NEED_LOCK" | "NEED_HOOK" | "PREEMPT"> {
-  const mm = k.tasks.mm(task)
+  const mm = enter(k, task)
   if (k.runs.preempt) yield k.runs.point()
   if (!tryMmap(k, mm, WRITE)) yield needMmap(k, mm, WRITE)
   try {
@@ -103,6 +103,7 @@ function* dupMm(k: Kernel, mm: Mm, child: Mm): Verb<"NEED_LOCK" | "NEED_HOOK" | 
   try {
     for (const f of INHERITED) k.mms.setStat(child, f, k.mms.stat(mm, f))
     k.mms.setDefFlags(child, k.mms.defFlags(mm) & ~VM_LOCKED_MASK)
+    k.mms.setFlags(child, k.mms.flags(mm))
     k.mms.setMdwe(child, (k.mms.mdwe(mm) & PR_MDWE_NO_INHERIT) !== 0 ? 0 : k.mms.mdwe(mm))
     const r = yield* dupAreas(k, mm, child)
     if (k.mms.rssTotal(child) !== 0) flushMm(k, mm)
@@ -179,7 +180,7 @@ function dropCopy(k: Kernel, w: Vma): void {
  * @locks takes what tearing down takes; not killable
  */
 export function* exit(k: Kernel, task: Task): Verb<"NEED_HOOK"> {
-  const mm = k.tasks.mm(task)
+  const mm = enter(k, task)
   if (mm === 0) return OK
   k.tasks.setMm(task, 0)
   k.tasks.setState(task, TASK_DEAD)

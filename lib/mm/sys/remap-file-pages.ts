@@ -5,6 +5,7 @@ import { VM_EXEC, VM_LOCKED, VM_READ, VM_SHARED, VM_WRITE } from "../../flags/bi
 import { EINVAL, OK } from "../../flags/Errno.ts"
 import * as MAP from "../../flags/MapFlags.ts"
 import { EXEC, READ, WRITE } from "../../flags/ProtFlags.ts"
+import { enter } from "../area/mm.ts"
 import { mmapUnlock, needMmap, tryMmap, WRITE as WRITE_MODE } from "../area/mmap-lock.ts"
 import { fget, fput } from "../area/object.ts"
 import type { Verb } from "../base/stop.ts"
@@ -38,7 +39,7 @@ export function* remapFilePages(
   const pages = pageOf(size)
   if (!isZero(prot) || pages === 0 || start + pages >= WORD_PAGES) return EINVAL
   if (registerOf(pgoff) + BigInt(pages) > 0xffff_ffff_ffff_ffffn) return EINVAL
-  const mm = k.tasks.mm(task)
+  const mm = enter(k, task)
   if (k.runs.preempt) yield k.runs.point()
   if (!tryMmap(k, mm, WRITE_MODE)) yield needMmap(k, mm, WRITE_MODE)
   let fill = false

@@ -1,10 +1,11 @@
 /** mseal: no unmapping, moving, shrinking or protecting from now on. Floor 6.
  * @source mm/mseal.c do_mseal (v6.18)
  */
-import { VM_IGNORE_MERGE, VMH_SEALED } from "../../flags/bits.ts"
+import { VMH_SEALED } from "../../flags/bits.ts"
 import { EINVAL, ENOMEM, OK } from "../../flags/Errno.ts"
+import { enter } from "../area/mm.ts"
 import { mmapUnlock, needMmap, tryMmap, WRITE } from "../area/mmap-lock.ts"
-import { type AreaStops, vmaModify } from "../area/vma.ts"
+import { type AreaStops, vmaModifyFlags } from "../area/vma.ts"
 import type { Verb } from "../base/stop.ts"
 import { isZero, offsetInPage, pageOf, pagesUp, type Word, WORD_PAGES } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
@@ -21,7 +22,7 @@ export function* mseal(k: Kernel, task: number, addr: Word, len: Word, flags: Wo
   const start = pageOf(addr)
   const end = start + pages
   if (end >= WORD_PAGES) return EINVAL
-  const mm = k.tasks.mm(task)
+  const mm = enter(k, task)
   if (k.runs.preempt) yield k.runs.point()
   if (!tryMmap(k, mm, WRITE)) yield needMmap(k, mm, WRITE)
   try {
@@ -35,11 +36,8 @@ export function* mseal(k: Kernel, task: number, addr: Word, len: Word, flags: Wo
       const to = Math.min(end, k.vmas.endOf(v))
       const hi = k.vmas.flagsHi(v) | VMH_SEALED
       if (hi !== k.vmas.flagsHi(v)) {
-        const lo = k.vmas.flags(v)
-        const prev = k.vmas.startOf(v) < at ? v : k.maple.prev(mm, v)
-        const w = yield* vmaModify(k, prev, v, at, to, lo, hi)
+        const w = yield* vmaModifyFlags(k, v, at, to, k.vmas.flags(v), hi)
         if (w < 0) return w
-        k.vmas.setFlags(w, lo | (k.vmas.flags(w) & VM_IGNORE_MERGE), hi)
       }
       at = to
     }

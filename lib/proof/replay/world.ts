@@ -20,7 +20,7 @@ import {
 import type { Task } from "../../mm/store/tasks.ts"
 import { exit, fork, mmput, reap } from "../../mm/sys/process.ts"
 import { READ_IMPLIES_EXEC } from "../../mm/sys/personality.ts"
-import { PR_MDWE_NO_INHERIT } from "../../mm/sys/rlimit.ts"
+import { PR_MDWE_NO_INHERIT } from "../../mm/sys/prctl.ts"
 import { runNow } from "../../mm/sys/run-now.ts"
 import { anonVmaPrepare } from "../../mm/area/rmap.ts"
 import { bootForReplay, newProcess } from "./boot.ts"

@@ -11,7 +11,7 @@ import { brk } from "../../../lib/mm/sys/brk.ts"
 import { addSeals } from "../../../lib/mm/sys/memfd.ts"
 import { mmap } from "../../../lib/mm/sys/mmap.ts"
 import { personality, READ_IMPLIES_EXEC } from "../../../lib/mm/sys/personality.ts"
-import { PR_MDWE_REFUSE_EXEC_GAIN, setMdwe } from "../../../lib/mm/sys/rlimit.ts"
+import { PR_MDWE_REFUSE_EXEC_GAIN, setMdwe } from "../../../lib/mm/sys/prctl.ts"
 import { ANON, at, NONE, RO, RW, RWX, SHARED_ANON } from "./words.ts"
 import { world } from "./world.ts"
 

@@ -5,7 +5,7 @@ import * as MAP from "../../../lib/flags/MapFlags.ts"
 import { EXEC, GROWSDOWN, GROWSUP, SEM, WRITE } from "../../../lib/flags/ProtFlags.ts"
 import { FILE_NOEXEC, FMODE_READ } from "../../../lib/mm/store/files.ts"
 import { mprotect, pkeyMprotect } from "../../../lib/mm/sys/mprotect.ts"
-import { PR_MDWE_REFUSE_EXEC_GAIN, setMdwe } from "../../../lib/mm/sys/rlimit.ts"
+import { PR_MDWE_REFUSE_EXEC_GAIN, setMdwe } from "../../../lib/mm/sys/prctl.ts"
 import { ANON, at, NONE, RO, RW, RWX, RX } from "./words.ts"
 import { world } from "./world.ts"
 

@@ -42,7 +42,7 @@ describe("an inserted page", () => {
     const k = machine()
     const p = Proc.spawn(k)
     const fd = p.memfd(1)
-    const page = shmemGetPage(k, k.files.obj(k.tasks.file(p.task, fd)), 0)
+    const page = shmemGetPage(k, k.files.obj(k.tasks.file(p.task, fd)), 0, p.mm)
     mapDevice(p, BASE, 1, RW, SHARED, (v) => vmInsertPage(k, v, BASE, page))
     expect(p.rss()).toBe("f0 a0 s1")
     expect([k.frames.refcount(page), k.frames.mapcount(page)]).toEqual([2, 1])
