@@ -1,21 +1,34 @@
 /** `pagewright conform FILE...`: judges recordings of a real Linux against the simulation. Floor 11. */
+import { readFileSync } from "node:fs"
 import type { Lines } from "../proof/lines.ts"
+import { entriesOfJson, type KnownEntry } from "../proof/conform/known.ts"
 import { newMachines } from "../proof/conform/machine.ts"
 import { newReader } from "../proof/conform/reader.ts"
 import type { Header } from "../proof/conform/record.ts"
 import { jsonOfTally, textOfTally } from "../proof/conform/report.ts"
 import { Session } from "../proof/conform/session.ts"
-import { EXIT_CHECK_FAILED, EXIT_OK, type Io } from "./io.ts"
+import { CommandError, EXIT_CHECK_FAILED, EXIT_OK, firstLine, type Io } from "./io.ts"
 import { commandErrorOf, whileReading } from "./log-file.ts"
 
+/** How to judge, and how to tell. */
+export interface ConformOptions {
+  readonly json: boolean
+  /** Compare areas after each operation? */
+  readonly areas: boolean
+  /** Check every invariant after each operation? */
+  readonly check: boolean
+  /** The file of known differences. */
+  readonly known: string | undefined
+}
+
 /** Judges the recordings in `files` together; answers the exit code. */
-export async function conformFiles(
-  files: ReadonlyArray<string>,
-  options: { readonly json: boolean },
-  io: Io
-): Promise<number> {
-  const session = new Session(newMachines())
-  await judgeFiles(files, session, io)
+export async function conformFiles(files: ReadonlyArray<string>, options: ConformOptions, io: Io): Promise<number> {
+  const session = new Session(newMachines(), {
+    areas: options.areas,
+    check: options.check,
+    known: options.known === undefined ? [] : knownOf(options.known)
+  })
+  await judgeFiles(files, session, io, { areas: options.areas })
   const { tally } = session
   io.out(options.json ? `${JSON.stringify(jsonOfTally(tally))}\n` : textOfTally(tally))
   return tally.total.divergences === 0 ? EXIT_OK : EXIT_CHECK_FAILED
@@ -23,6 +36,8 @@ export async function conformFiles(
 
 /** What may be done on the way. */
 export interface Watch {
+  /** Are areas to be read? */
+  readonly areas?: boolean
   readonly onHeader?: (header: Header) => void
   readonly onFile?: (file: string) => void
 }
@@ -47,12 +62,12 @@ async function judgeFile(
   file: string,
   session: Session,
   readInto: (file: string, lines: Lines) => Promise<void>,
-  { onFile, onHeader }: Watch
+  { areas, onFile, onHeader }: Watch
 ): Promise<void> {
   const lines = newReader((record, line) => {
     if (record.kind === "header") onHeader?.(record)
     session.take(record, line)
-  })
+  }, areas)
   await readInto(file, lines)
   try {
     session.finish(lines.count)
@@ -60,4 +75,19 @@ async function judgeFile(
     throw commandErrorOf(file, lines, error)
   }
   onFile?.(file)
+}
+
+/** The entries of a file of known differences. */
+export function knownOf(file: string): readonly KnownEntry[] {
+  let text: string
+  try {
+    text = readFileSync(file, "utf8")
+  } catch (error) {
+    throw new CommandError(`cannot read the known differences: ${firstLine(error)}`, { cause: error })
+  }
+  try {
+    return entriesOfJson(text)
+  } catch (error) {
+    throw new CommandError(`${file}: ${firstLine(error)}`, { cause: error })
+  }
 }

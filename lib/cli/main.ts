@@ -6,11 +6,42 @@ import { CommandError, EXIT_OK, type Io, stackOf } from "./io.ts"
 import { replayFile } from "./replay.ts"
 import { runModule } from "./run.ts"
 
-type Options = { readonly json: boolean; readonly debug: boolean; readonly at?: string | undefined }
+/** Every option there is. Those that are not in `common` belong to commands, which name them. */
+const flags = {
+  known: { type: "string" },
+  "no-maps": { type: "boolean" },
+  check: { type: "boolean" },
+  at: { type: "string" },
+  json: { type: "boolean" },
+  debug: { type: "boolean" },
+  version: { type: "boolean" },
+  help: { type: "boolean", short: "h" }
+} as const
+
+type Flag = keyof typeof flags
+// INVARIANT: the keys of an object literal are what its type says.
+const flagNames = Object.keys(flags) as readonly Flag[]
+type Options = { readonly [name in Flag]?: (typeof flags)[name]["type"] extends "string" ? string : boolean }
+
+const common: readonly Flag[] = ["json", "debug", "version", "help"]
+
+/** What an option does, where it takes part in a command; in the order of the help. */
+const about: Readonly<Record<Flag, string>> = {
+  known: "conform: a JSON file of differences that are accepted, each with its reason",
+  "no-maps": "conform: compare answers, sizes and the last sweep, not the map after each operation; much faster",
+  check: "conform: also look for broken invariants of the simulation after each operation",
+  at: "replay: the address space after call N of the log as well, from 0",
+  json: "one JSON object instead of text",
+  debug: "stack traces with errors",
+  version: "the version of this library",
+  help: "this text"
+}
 
 type Command = {
   readonly usage: string
   readonly what: string
+  /** Options of its own. */
+  readonly options?: readonly Flag[]
   readonly run: (operands: ReadonlyArray<string>, options: Options, io: Io) => Promise<number>
 }
 
@@ -25,7 +56,7 @@ const commands: ReadonlyMap<string, Command> = new Map([
         if (path === undefined)
           throw new CommandError("run: name the module that exports the scenario: pagewright run MODULE.ts")
         if (more.length > 0) throw new CommandError(`run: one module at a time, not also ${more.join(" ")}`)
-        return runModule(path, options, io)
+        return runModule(path, { json: options.json === true }, io)
       }
     }
   ],
@@ -34,10 +65,20 @@ const commands: ReadonlyMap<string, Command> = new Map([
     {
       usage: "conform FILE...",
       what: "judges recordings of a real Linux (format 1, plain or .gz) against the simulation",
+      options: ["known", "no-maps", "check"],
       run: (operands, options, io) => {
         if (operands.length === 0)
           throw new CommandError("conform: name the recordings: pagewright conform FILE... (format 1, plain or .gz)")
-        return conformFiles(operands, options, io)
+        return conformFiles(
+          operands,
+          {
+            json: options.json === true,
+            areas: options["no-maps"] !== true,
+            check: options.check === true,
+            known: options.known
+          },
+          io
+        )
       }
     }
   ],
@@ -46,11 +87,12 @@ const commands: ReadonlyMap<string, Command> = new Map([
     {
       usage: "replay FILE",
       what: "replays the log of a program (strace -f, or format 2; plain or .gz): its maps, and whether we do what Linux did",
+      options: ["at"],
       run: (operands, options, io) => {
         const [file, ...more] = operands
         if (file === undefined) throw new CommandError("replay: name the log: pagewright replay FILE")
         if (more.length > 0) throw new CommandError(`replay: one log at a time, not also ${more.join(" ")}`)
-        return replayFile(file, { json: options.json, at: countOf(options.at, "--at") }, io)
+        return replayFile(file, { json: options.json === true, at: countOf(options.at, "--at") }, io)
       }
     }
   ]
@@ -65,6 +107,8 @@ function countOf(text: string | undefined, option: string): number | undefined {
 
 const help = (): string => {
   const width = Math.max(...[...commands.values()].map((command) => command.usage.length))
+  const values: Options = { known: "FILE", at: "N" }
+  const options = flagNames.map((name) => [`--${name} ${values[name] ?? ""}`, about[name]] as const)
   return [
     "pagewright: typed virtual memory areas over a simulated Linux mm",
     "",
@@ -72,11 +116,7 @@ const help = (): string => {
     "",
     ...[...commands.values()].map((command) => `  ${command.usage.padEnd(width)}  ${command.what}`),
     "",
-    "  --at N     replay: the address space after call N of the log as well, from 0",
-    "  --json     one JSON object instead of text",
-    "  --debug    stack traces with errors",
-    "  --version  the version of this library",
-    "  --help     this text",
+    ...options.map(([option, what]) => `  ${option.padEnd(12)}  ${what}`),
     "",
     "exit code: 0 all went well, 1 a check failed, 2 the command could not be carried out, 130 ended by Ctrl-C",
     ""
@@ -93,17 +133,7 @@ function version(): string {
 
 function parse(args: ReadonlyArray<string>) {
   try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        help: { type: "boolean", short: "h", default: false },
-        version: { type: "boolean", default: false },
-        json: { type: "boolean", default: false },
-        debug: { type: "boolean", default: false },
-        at: { type: "string" }
-      }
-    })
+    return parseArgs({ args: [...args], allowPositionals: true, options: flags })
   } catch (cause) {
     // Node's message goes on with advice on escaping; its first sentence is the point.
     const message = cause instanceof Error ? cause.message.split(". ")[0]! : String(cause)
@@ -113,12 +143,12 @@ function parse(args: ReadonlyArray<string>) {
 
 async function dispatch(args: ReadonlyArray<string>, io: Io): Promise<number> {
   const { positionals, values } = parse(args)
-  if (values.help) {
+  if (values.help === true) {
     io.out(help())
     return EXIT_OK
   }
-  if (values.version) {
-    io.out(values.json ? `${JSON.stringify({ name: "pagewright", version: version() })}\n` : `${version()}\n`)
+  if (values.version === true) {
+    io.out(values.json === true ? `${JSON.stringify({ name: "pagewright", version: version() })}\n` : `${version()}\n`)
     return EXIT_OK
   }
   const [name, ...operands] = positionals
@@ -127,6 +157,10 @@ async function dispatch(args: ReadonlyArray<string>, io: Io): Promise<number> {
   if (command === undefined) {
     throw new CommandError(`no command ${name}; there are ${[...commands.keys()].join(", ")}; see pagewright --help`)
   }
+  const foreign = Object.keys(values).find(
+    (option) => ![...common, ...(command.options ?? [])].some((own) => own === option)
+  )
+  if (foreign !== undefined) throw new CommandError(`${name} has no option --${foreign}; see pagewright --help`)
   return command.run(operands, values, io)
 }
 

@@ -6,9 +6,8 @@ import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
 import { basename, join } from "node:path"
 import { parseArgs } from "node:util"
-import { judgeFiles } from "../../lib/cli/conform.ts"
+import { judgeFiles, knownOf } from "../../lib/cli/conform.ts"
 import { CommandError, type Io } from "../../lib/cli/io.ts"
-import { entriesOfJson } from "../../lib/proof/conform/known.ts"
 import { newMachines } from "../../lib/proof/conform/machine.ts"
 import { textOfTally } from "../../lib/proof/conform/report.ts"
 import { Session } from "../../lib/proof/conform/session.ts"
@@ -23,7 +22,7 @@ async function judge(files: readonly string[], kernel: string): Promise<number> 
   const session = new Session(newMachines(), {
     check: true,
     coverage: true,
-    known: entriesOfJson(readFileSync(known, "utf8"))
+    known: knownOf(known)
   })
   const { tally } = session
   const sources: Source[] = []

@@ -51,15 +51,16 @@ export function textOfResult(result: Result): string {
 export class Judge {
   private readonly seen: Seen = newSeen()
 
-  /** The first thing in which `world` differs from `state`. */
-  judgeState(state: State, world: World): Difference | undefined {
+  /** The first thing in which `world` differs from `state`; without the areas unless `areas` are to be compared. */
+  judgeState(state: State, world: World, areas: boolean): Difference | undefined {
     const live = world.processes()
     if (live.length !== state.processes.size || !live.every((process) => state.processes.has(process))) {
       const recorded = [...state.processes.keys()].sort((a, b) => a - b)
       return { what: "processes", linux: recorded.join(" "), ours: live.join(" "), process: -1 }
     }
     for (const [process, recorded] of state.processes) {
-      const found = this.judgeAreas(process, recorded.areas, world) ?? judgeStats(process, recorded, world)
+      const found =
+        (areas ? this.judgeAreas(process, recorded.areas, world) : undefined) ?? judgeStats(process, recorded, world)
       if (found !== undefined) return found
     }
     return undefined

@@ -8,10 +8,12 @@ type Fields = { readonly [key: string]: unknown }
 const none: ReadonlyMap<number, never> = new Map<number, never>()
 const emptySweep: ReadonlyMap<number, ReadonlyMap<number, string>> = new Map()
 
-/** The record that `line` holds. Throws FormatError, which says what is wrong in one line. */
-export function parseRecord(line: string): Recorded {
+/** The record that `line` holds; what an operation did to areas only if `areas` is to be read.
+ * Throws FormatError, which says what is wrong in one line.
+ */
+export function parseRecord(line: string, areas = true): Recorded {
   const fields = objectOf(jsonOf(line), "record")
-  if ("op" in fields) return opOf(fields)
+  if ("op" in fields) return opOf(fields, areas)
   if ("seq" in fields) return headerOf(fields)
   if ("end" in fields) return { kind: "end", sweep: sweepOf(fields["end"]) }
   if ("dead" in fields) return { kind: "dead" }
@@ -56,8 +58,8 @@ function headerOf(fields: Fields): Recorded {
   }
 }
 
-function opOf(fields: Fields): Op {
-  const { a, i, p } = fields
+function opOf(fields: Fields, areas: boolean): Op {
+  const { a, d, f, i, p, st } = fields
   if (i !== undefined && !isCount(i)) throw new FormatError("i is no number of an operation")
   if (p !== undefined && !isCount(p)) throw new FormatError("p is no number of a process")
   return {
@@ -68,9 +70,10 @@ function opOf(fields: Fields): Op {
     args: listOf(a, "a").map((arg) => wordOf(arg, "a")),
     data: "data" in fields && fields["op"] !== "pread64" ? stringOf(fields["data"], "data") : "",
     result: resultOf(fields),
-    deltas: "d" in fields ? byProcess(fields["d"], "d", deltaOf) : none,
-    forked: "f" in fields ? byProcess(fields["f"], "f", (areas) => areasOf(areas, "f")) : none,
-    stats: "st" in fields ? byProcess(fields["st"], "st", statsOf) : none
+    hasEffect: d !== undefined || f !== undefined || st !== undefined,
+    deltas: areas && d !== undefined ? byProcess(d, "d", deltaOf) : none,
+    forked: areas && f !== undefined ? byProcess(f, "f", (lines) => areasOf(lines, "f")) : none,
+    stats: st === undefined ? none : byProcess(st, "st", statsOf)
   }
 }
 

@@ -82,6 +82,8 @@ export interface Op {
   /** Bytes to be written, in hex. */
   readonly data: string
   readonly result: Result
+  /** Does the recording show that it changed anything? */
+  readonly hasEffect: boolean
   readonly deltas: ReadonlyMap<number, Delta>
   /** All areas of a process that was forked. */
   readonly forked: ReadonlyMap<number, readonly Area[]>
@@ -101,6 +103,3 @@ export interface Dead {
 
 /** A line of the file. */
 export type Recorded = Header | Op | End | Dead
-
-/** Did the operation change anything that the recording shows? */
-export const hasEffect = (op: Op): boolean => op.deltas.size > 0 || op.forked.size > 0 || op.stats.size > 0

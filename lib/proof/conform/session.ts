@@ -22,6 +22,8 @@ import type { World } from "./world.ts"
 export interface Options {
   /** Divergences that are kept in full. Default 3. */
   readonly shown?: number
+  /** Compare areas and states of pages after each operation. Default true; without, the reader need not read them. */
+  readonly areas?: boolean
   /** Also ask the world for broken promises after each operation. */
   readonly check?: boolean
   /** Also count by call, flag and outcome. */
@@ -58,12 +60,14 @@ interface Sequence {
 export class Session {
   readonly tally: Tally
   private readonly judge = new Judge()
+  private readonly hasAreas: boolean
   private current: Sequence | undefined
 
   constructor(
     private readonly newWorld: (header: Header) => World,
     private readonly options: Options = {}
   ) {
+    this.hasAreas = options.areas ?? true
     this.tally = new Tally(options.shown ?? 3, new Known(options.known ?? []))
   }
 
@@ -87,7 +91,7 @@ export class Session {
     }
     this.current = {
       header,
-      state: new State(header),
+      state: new State(header, this.hasAreas),
       world: this.newWorld(header),
       counts: { ...newCounts(), sequences: 1 },
       missing: new Names(),
@@ -136,7 +140,7 @@ export class Session {
   }
 
   private judgeState(run: Sequence): Difference | undefined {
-    const found = this.judge.judgeState(run.state, run.world)
+    const found = this.judge.judgeState(run.state, run.world, this.hasAreas)
     if (found !== undefined || this.options.check !== true) return found
     return broken(run.world.check())
   }

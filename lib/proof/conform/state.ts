@@ -14,7 +14,11 @@ const VSYSCALL = "[vsyscall]"
 export class State {
   readonly processes = new Map<number, Recollection>()
 
-  constructor(header: Header) {
+  constructor(
+    header: Header,
+    /** Are areas followed, or statistics only? */
+    private readonly hasAreas = true
+  ) {
     this.processes.set(0, { areas: sorted(header.areas), stats: header.stats })
   }
 
@@ -28,7 +32,11 @@ export class State {
       this.processes.set(process, { areas: sorted(areas), stats })
     }
     for (const [process, delta] of op.deltas) applyDelta(this.of(process, "d").areas, delta)
-    for (const [process, stats] of op.stats) this.of(process, "st").stats = stats
+    for (const [process, stats] of op.stats) {
+      if (!this.hasAreas && op.name === "fork" && !this.processes.has(process)) {
+        this.processes.set(process, { areas: [], stats })
+      } else this.of(process, "st").stats = stats
+    }
   }
 
   private of(process: number, what: string): Recollection {
