@@ -1,9 +1,9 @@
 /** `pagewright conform FILE...`: judges recordings of a real Linux against the simulation. Floor 11. */
 import { readFileSync } from "node:fs"
-import type { Lines } from "../proof/lines.ts"
+import type { LineReader } from "../proof/lines.ts"
 import { entriesOfJson, type KnownEntry } from "../proof/conform/known.ts"
 import { newMachines } from "../proof/conform/machine.ts"
-import { newReader } from "../proof/conform/reader.ts"
+import { newQuickReader, newReader } from "../proof/conform/reader.ts"
 import type { Header } from "../proof/conform/record.ts"
 import { jsonOfTally, textOfTally } from "../proof/conform/report.ts"
 import { Session } from "../proof/conform/session.ts"
@@ -61,13 +61,13 @@ export async function judgeFiles(
 async function judgeFile(
   file: string,
   session: Session,
-  readInto: (file: string, lines: Lines) => Promise<void>,
+  readInto: (file: string, lines: LineReader) => Promise<void>,
   { areas, onFile, onHeader }: Watch
 ): Promise<void> {
-  const lines = newReader((record, line) => {
+  const lines = (areas === false ? newQuickReader : newReader)((record, line) => {
     if (record.kind === "header") onHeader?.(record)
     session.take(record, line)
-  }, areas)
+  })
   await readInto(file, lines)
   try {
     session.finish(lines.count)

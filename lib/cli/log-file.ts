@@ -2,7 +2,7 @@
 import { createReadStream, statSync } from "node:fs"
 import { Readable } from "node:stream"
 import { createGunzip } from "node:zlib"
-import { LineError, type Lines } from "../proof/lines.ts"
+import { LineError, type LineReader } from "../proof/lines.ts"
 import { CommandError, EXIT_INTERRUPTED, firstLine, type Io } from "./io.ts"
 
 /** Milliseconds between two lines of progress. */
@@ -17,7 +17,7 @@ export interface Reading {
 }
 
 /** Pushes a whole file into lines. Throws CommandError, which names file and line. */
-export type ReadInto = (file: string, lines: Lines) => Promise<void>
+export type ReadInto = (file: string, lines: LineReader) => Promise<void>
 
 /** Runs `body`, which reads files with what it is given; Ctrl-C ends it between two pieces of a file. */
 export async function whileReading<A>(
@@ -45,7 +45,7 @@ export async function whileReading<A>(
 }
 
 /** Pushes a whole file into `lines`, asking `goOn` before each piece. Throws CommandError, which names file and line. */
-async function readFile(file: string, lines: Lines, goOn: () => void): Promise<void> {
+async function readFile(file: string, lines: LineReader, goOn: () => void): Promise<void> {
   try {
     for await (const bytes of await bytesOf(file)) {
       goOn()
@@ -59,7 +59,7 @@ async function readFile(file: string, lines: Lines, goOn: () => void): Promise<v
 }
 
 /** An error while `file` was read, as one line for the user. */
-export function commandErrorOf(file: string, lines: Lines, error: unknown): CommandError {
+export function commandErrorOf(file: string, lines: LineReader, error: unknown): CommandError {
   if (error instanceof CommandError) return error
   if (error instanceof LineError) return new CommandError(`${file}:${error.line}: ${error.message}`, { cause: error })
   return new CommandError(`${file}:${lines.count + 1}: cannot read on: ${firstLine(error)}`, { cause: error })

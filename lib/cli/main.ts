@@ -1,10 +1,7 @@
 /** The command line: reads arguments, finds the command, turns its end into an exit code. Floor 11. */
 import { readFileSync } from "node:fs"
 import { parseArgs } from "node:util"
-import { conformFiles } from "./conform.ts"
 import { CommandError, EXIT_OK, type Io, stackOf } from "./io.ts"
-import { replayFile } from "./replay.ts"
-import { runModule } from "./run.ts"
 
 /** Every option there is. Those that are not in `common` belong to commands, which name them. */
 const flags = {
@@ -45,17 +42,19 @@ type Command = {
   readonly run: (operands: ReadonlyArray<string>, options: Options, io: Io) => Promise<number>
 }
 
+/** Each loads only what it needs, when it is run. */
 const commands: ReadonlyMap<string, Command> = new Map([
   [
     "run",
     {
       usage: "run MODULE.ts",
       what: "runs the scenario that the module exports by default: an Effect, or { name, run: Effect }",
-      run: (operands, options, io) => {
+      run: async (operands, options, io) => {
         const [path, ...more] = operands
         if (path === undefined)
           throw new CommandError("run: name the module that exports the scenario: pagewright run MODULE.ts")
         if (more.length > 0) throw new CommandError(`run: one module at a time, not also ${more.join(" ")}`)
+        const { runModule } = await import("./run.ts")
         return runModule(path, { json: options.json === true }, io)
       }
     }
@@ -66,9 +65,10 @@ const commands: ReadonlyMap<string, Command> = new Map([
       usage: "conform FILE...",
       what: "judges recordings of a real Linux (format 1, plain or .gz) against the simulation",
       options: ["known", "no-maps", "check"],
-      run: (operands, options, io) => {
+      run: async (operands, options, io) => {
         if (operands.length === 0)
           throw new CommandError("conform: name the recordings: pagewright conform FILE... (format 1, plain or .gz)")
+        const { conformFiles } = await import("./conform.ts")
         return conformFiles(
           operands,
           {
@@ -88,10 +88,11 @@ const commands: ReadonlyMap<string, Command> = new Map([
       usage: "replay FILE",
       what: "replays the log of a program (strace -f, or format 2; plain or .gz): its maps, and whether we do what Linux did",
       options: ["at"],
-      run: (operands, options, io) => {
+      run: async (operands, options, io) => {
         const [file, ...more] = operands
         if (file === undefined) throw new CommandError("replay: name the log: pagewright replay FILE")
         if (more.length > 0) throw new CommandError(`replay: one log at a time, not also ${more.join(" ")}`)
+        const { replayFile } = await import("./replay.ts")
         return replayFile(file, { json: options.json === true, at: countOf(options.at, "--at") }, io)
       }
     }

@@ -65,6 +65,35 @@ it("exits with 1 and shows what diverged", async () => {
   expect(json.divergences).toMatchObject([{ what: "result", linux: "-1 EFAULT" }])
 })
 
+it("accepts what --known lists, and says why", async () => {
+  const doctored = put("known.jsonl", few.replace(/("op":"mmap",.*"r":-1,"e":)"\w+"/, '$1"EFAULT"'))
+  const entries = [{ operation: "mmap(*) = -1 EFAULT", what: "result", reason: "this file was doctored" }]
+  const known = put("known.json", JSON.stringify(entries))
+  const { exitCode, out } = await conform(doctored, "--known", known)
+  expect(exitCode).toBe(0)
+  expect(out).toMatch(/^total .* 1 +0$/m)
+  expect(out).toContain("this file was doctored")
+  expect((await conform(doctored)).exitCode).toBe(1)
+})
+
+it("compares no map with --no-maps, and asks for broken promises with --check", async () => {
+  const doctored = put("page.jsonl", text.replaceAll("|A|4,4", "|A|8,4"))
+  expect((await conform(doctored)).exitCode).toBe(1)
+  expect(await conform(doctored, "--no-maps")).toMatchObject({ exitCode: 0, err: "" })
+  expect(await conform(put("few.jsonl", few), "--check")).toMatchObject({ exitCode: 0, err: "" })
+}, 30_000)
+
+it.each([
+  ["no file", join(folder, "none.json"), "cannot read the known differences: ENOENT"],
+  ["no JSON", put("broken.json", "["), "broken.json: not JSON"],
+  ["an entry without a reason", put("reason.json", '[{"seq":1,"what":"Rss"}]'), "reason.json: entry 1 gives no reason"]
+])("--known with %s is one plain line and exit code 2", async (_what, file, message) => {
+  const { err, exitCode } = await conform(goldenFile, "--known", file)
+  expect(exitCode).toBe(2)
+  expect(err).toMatch(/^pagewright: [^\n]+\n$/)
+  expect(err).toContain(message)
+})
+
 const lines = few.split("\n")
 it.each<[string, string | Uint8Array, string]>([
   ["an empty file", "", ":1: the file is empty"],

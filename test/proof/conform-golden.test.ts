@@ -2,16 +2,16 @@ import { readFileSync } from "node:fs"
 import { gunzipSync } from "node:zlib"
 import { describe, expect, it } from "vitest"
 import { newMachines } from "../../lib/proof/conform/machine.ts"
-import { newReader } from "../../lib/proof/conform/reader.ts"
-import { Session } from "../../lib/proof/conform/session.ts"
+import { newQuickReader, newReader } from "../../lib/proof/conform/reader.ts"
+import { type Options, Session } from "../../lib/proof/conform/session.ts"
 import type { Tally } from "../../lib/proof/conform/tally.ts"
 
 const golden = (name: string): string =>
   gunzipSync(readFileSync(new URL(`../golden/${name}`, import.meta.url))).toString("utf8")
 
-const judge = (text: string, check = false): Tally => {
-  const session = new Session(newMachines(), { check, shown: 1 })
-  const reader = newReader((record, line) => session.take(record, line))
+const judge = (text: string, options: Options = {}): Tally => {
+  const session = new Session(newMachines(), { shown: 1, ...options })
+  const reader = (options.areas === false ? newQuickReader : newReader)((record, line) => session.take(record, line))
   reader.push(new TextEncoder().encode(text))
   reader.finish()
   session.finish(reader.count)
@@ -22,7 +22,7 @@ const slice = golden("slice.jsonl.gz")
 const fresh = golden("fresh.jsonl.gz")
 
 it("recorded random sequences and directed probes: no divergence, and every promise of the core holds", () => {
-  const { divergences, themes, total } = judge(slice, true)
+  const { divergences, themes, total } = judge(slice, { check: true })
   expect(divergences).toEqual([])
   expect(total).toMatchObject({ sequences: 164, operations: 3205, divergences: 0 })
   expect(themes.size).toBe(9)
@@ -30,7 +30,7 @@ it("recorded random sequences and directed probes: no divergence, and every prom
 }, 60_000)
 
 it("fresh recordings of the calls that are built: no divergence up to the last sweep", () => {
-  const { divergences, total } = judge(fresh, true)
+  const { divergences, total } = judge(fresh, { check: true })
   expect(divergences).toEqual([])
   expect(total).toMatchObject({ sequences: 54, divergences: 0 })
   expect(total.complete).toBeGreaterThan(50)
@@ -81,7 +81,31 @@ describe("one changed field of a recording is found", () => {
   ])("%s", (_what, change) => {
     expect(judge(doctored(change)).total.divergences).toBe(1)
   })
+
+  it.each<[string, (line: string) => string]>([
+    ["an address", area(/"r":"0x7ffff7ff(\d)000"/, '"r":"0x7ffff7fe$1000"')],
+    ["an errno", area(/"e":"ENOMEM"/, '"e":"EINVAL"')],
+    ["a byte", area(/"op":"rd",(.*)"r":(\d+)/, '"op":"rd",$1"r":2$2')],
+    ["a signal's name", area(/SIGBUS/, "SIGSEGV")],
+    ["VmSize", area(/"st":\{"0":\[\d+/, '"st":{"0":[4')],
+    ["the size of a forked process", area(/("st":\{.*"1":)\[\d+/, "$1[4")],
+    ["what the last sweep read", (line) => line.replace(/^(\{"end":.*)000000/, "$1000001")]
+  ])("without the map: %s", (_what, change) => {
+    expect(judge(doctored(change), { areas: false }).total.divergences).toBe(1)
+  })
+
+  it("without the map: a page state is not", () => {
+    expect(judge(doctored(area(/\|A\|/, "|a|")), { areas: false }).total.divergences).toBe(0)
+  })
 })
+
+it("without the map, all answers, sizes and sweeps agree too", () => {
+  for (const text of [slice, fresh]) {
+    const { total } = judge(text, { areas: false })
+    expect(total.divergences).toBe(0)
+    expect(total).toEqual(judge(text).total)
+  }
+}, 60_000)
 
 it("a kernel that is used again answers as a fresh one", () => {
   expect(judge(fresh + slice + fresh).total.divergences).toBe(0)

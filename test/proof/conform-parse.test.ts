@@ -1,7 +1,7 @@
-import { expect, it } from "vitest"
+import { describe, expect, it } from "vitest"
 import { codesOf, textOfCodes } from "../../lib/proof/conform/pages.ts"
 import { areaOf, parseRecord } from "../../lib/proof/conform/parse.ts"
-import { newReader } from "../../lib/proof/conform/reader.ts"
+import { newQuickReader, newReader } from "../../lib/proof/conform/reader.ts"
 import { LineError } from "../../lib/proof/lines.ts"
 import type { Op, Recorded } from "../../lib/proof/conform/record.ts"
 import { header } from "./puppet.ts"
@@ -83,9 +83,9 @@ it("a header, a delta, a fork's areas, statistics and a sweep are read", () => {
     f: { 1: [line] },
     st: { 1: [1, 2, 3, 4, 5] }
   })
-  expect(read.deltas.get(0)).toMatchObject({ gone: [0x200000000], here: [{ start: 0x200000002 }] })
-  expect(read.forked.get(1)).toMatchObject([{ end: 0x200000005 }])
-  expect(read.stats.get(1)).toEqual([1, 2, 3, 4, 5])
+  expect(new Map(read.deltas).get(0)).toMatchObject({ gone: [0x200000000], here: [{ start: 0x200000002 }] })
+  expect(new Map(read.forked).get(1)).toMatchObject([{ end: 0x200000005 }])
+  expect(new Map(read.stats).get(1)).toEqual([1, 2, 3, 4, 5])
   expect(parseRecord('{"end":{"0":{"200000000000":"000000*2 M"}}}')).toEqual({
     kind: "end",
     sweep: new Map([[0, new Map([[0x200000000, "000000*2 M"]])]])
@@ -127,38 +127,48 @@ it.each([
   expect(() => parseRecord(text)).toThrow(/^[^\n]+$/)
 })
 
-const readAll = (chunks: ReadonlyArray<Uint8Array>): ReadonlyArray<readonly [number, Recorded["kind"]]> => {
-  const found: Array<readonly [number, Recorded["kind"]]> = []
-  const reader = newReader((record, at) => found.push([at, record.kind]))
-  for (const chunk of chunks) reader.push(chunk)
-  reader.finish()
-  return found
-}
-
-it("bytes may be cut anywhere, and the last line needs no newline", () => {
-  const bytes = new TextEncoder().encode('{"dead":"é"}\n\n{"end":{}}\n{"dead":""}')
-  const whole = [
-    [1, "dead"],
-    [3, "end"],
-    [4, "dead"]
-  ]
-  expect(readAll([bytes])).toEqual(whole)
-  for (let at = 0; at <= bytes.length; at++) expect(readAll([bytes.subarray(0, at), bytes.subarray(at)])).toEqual(whole)
-})
-
-it("what is wrong is told with its line", () => {
-  const fail = (text: string | Uint8Array): LineError => {
-    try {
-      readAll([typeof text === "string" ? new TextEncoder().encode(text) : text])
-    } catch (error) {
-      if (error instanceof LineError) return error
-    }
-    throw new Error("nothing was wrong")
+describe.each([
+  ["a reader", newReader],
+  ["a quick reader", newQuickReader]
+])("%s", (_what, newReaderOf) => {
+  const readAll = (chunks: ReadonlyArray<Uint8Array>): ReadonlyArray<readonly [number, Recorded["kind"]]> => {
+    const found: Array<readonly [number, Recorded["kind"]]> = []
+    const reader = newReaderOf((record, at) => found.push([at, record.kind]))
+    for (const chunk of chunks) reader.push(chunk)
+    reader.finish()
+    return found
   }
-  expect(fail('{"dead":""}\n{"end"')).toMatchObject({ line: 2, message: 'not JSON: {"end"' })
-  expect(fail(new Uint8Array([10, 255, 254]))).toMatchObject({ line: 2, message: "not UTF-8 text" })
-  expect(fail("x".repeat(2 ** 25 + 1))).toMatchObject({
-    line: 1,
-    message: expect.stringContaining("a line of more") as string
+
+  it("takes bytes cut anywhere, and a last line without a newline", () => {
+    const text = '{"dead":"é"}\n\n{"end":{}}\n \r\n{"i":0,"op":"rd","a":[],"r":0}\n{"dead":""}'
+    const bytes = new TextEncoder().encode(text)
+    const whole = [
+      [1, "dead"],
+      [3, "end"],
+      [5, "op"],
+      [6, "dead"]
+    ]
+    expect(readAll([bytes])).toEqual(whole)
+    expect(readAll([...bytes].map((byte) => Uint8Array.of(byte)))).toEqual(whole)
+    for (let at = 0; at <= bytes.length; at++) {
+      expect(readAll([bytes.subarray(0, at), bytes.subarray(at)])).toEqual(whole)
+    }
+  })
+
+  it("tells what is wrong with its line", () => {
+    const fail = (text: string | Uint8Array): LineError => {
+      try {
+        readAll([typeof text === "string" ? new TextEncoder().encode(text) : text])
+      } catch (error) {
+        if (error instanceof LineError) return error
+      }
+      throw new Error("nothing was wrong")
+    }
+    expect(fail('{"dead":""}\n{"end"')).toMatchObject({ line: 2, message: 'not JSON: {"end"' })
+    expect(fail(new Uint8Array([10, 255, 254]))).toMatchObject({ line: 2, message: "not UTF-8 text" })
+    expect(fail("x".repeat(2 ** 25 + 1))).toMatchObject({
+      line: 1,
+      message: expect.stringContaining("a line of more") as string
+    })
   })
 })

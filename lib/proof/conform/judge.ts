@@ -50,17 +50,18 @@ export function textOfResult(result: Result): string {
 /** Compares every field of every area of every process, and their statistics. */
 export class Judge {
   private readonly seen: Seen = newSeen()
+  private readonly sizes = new Float64Array(5)
 
   /** The first thing in which `world` differs from `state`; without the areas unless `areas` are to be compared. */
   judgeState(state: State, world: World, areas: boolean): Difference | undefined {
     const live = world.processes()
-    if (live.length !== state.processes.size || !live.every((process) => state.processes.has(process))) {
-      const recorded = [...state.processes.keys()].sort((a, b) => a - b)
-      return { what: "processes", linux: recorded.join(" "), ours: live.join(" "), process: -1 }
-    }
-    for (const [process, recorded] of state.processes) {
+    if (live.length !== state.processes.size) return differentProcesses(state, live)
+    for (const process of live) {
+      const recorded = state.processes.get(process)
+      if (recorded === undefined) return differentProcesses(state, live)
       const found =
-        (areas ? this.judgeAreas(process, recorded.areas, world) : undefined) ?? judgeStats(process, recorded, world)
+        (areas ? this.judgeAreas(process, recorded.areas, world) : undefined) ??
+        this.judgeStats(process, recorded, world)
       if (found !== undefined) return found
     }
     return undefined
@@ -80,17 +81,23 @@ export class Judge {
     world.look(process, v, seen, true)
     return { what: "area", linux: "no area from there on", ours: textOfSeen(seen, false), process }
   }
+
+  private judgeStats(process: number, { stats }: Recollection, world: World): Difference | undefined {
+    const ours = this.sizes
+    world.stats(process, ours)
+    for (let i = 0; i < 5; i++) {
+      if (stats[i] !== ours[i]) {
+        const names = ["VmSize", "VmLck", "VmData", "VmStk", "VmExe"]
+        return { what: names[i]!, linux: `[${stats.join(", ")}]`, ours: `[${ours.join(", ")}]`, process }
+      }
+    }
+    return undefined
+  }
 }
 
-function judgeStats(process: number, { stats }: Recollection, world: World): Difference | undefined {
-  const ours = world.stats(process)
-  for (let i = 0; i < 5; i++) {
-    if (stats[i] !== ours[i]) {
-      const names = ["VmSize", "VmLck", "VmData", "VmStk", "VmExe"]
-      return { what: names[i]!, linux: `[${stats.join(", ")}]`, ours: `[${ours.join(", ")}]`, process }
-    }
-  }
-  return undefined
+function differentProcesses(state: State, live: readonly number[]): Difference {
+  const recorded = [...state.processes.keys()].sort((a, b) => a - b)
+  return { what: "processes", linux: recorded.join(" "), ours: live.join(" "), process: -1 }
 }
 
 function differenceOf(area: Area, seen: Seen, process: number): Difference | undefined {

@@ -15,7 +15,7 @@ import { userLoad8, userStore8 } from "../../mm/sys/trap.ts"
 import { type Args, calls } from "../calls.ts"
 import type { Header, Op, Result } from "./record.ts"
 import { beginRecorded, bootRecorded } from "./recorded-world.ts"
-import { View } from "./view.ts"
+import { type FlagTexts, View } from "./view.ts"
 import type { Seen, World } from "./world.ts"
 
 /** Makes the worlds that headers describe, one after another. A kernel whose processes left nothing behind is used again:
@@ -23,31 +23,36 @@ import type { Seen, World } from "./world.ts"
  */
 export function newMachines(): (header: Header) => World {
   let spare: Kernel | undefined
+  const texts = new Map<number, FlagTexts>()
   return (header) => {
     const k = spare ?? bootRecorded()
     spare = undefined
-    return new Machine(k, header, () => {
+    return new Machine(k, header, texts, () => {
       spare = k
     })
   }
 }
 
+/** Of failed loads, as the recorder's last sweep has them. */
+const letters: Readonly<Record<number, string>> = { [FAULT_MAPERR]: "M", [FAULT_ACCERR]: "A", [FAULT_SIGBUS]: "B" }
+
 class Machine implements World {
   private readonly view: View
   /** Task rows by the recorder's process numbers. */
-  private readonly tasks = new Map<number, Task>()
+  private readonly tasks: Array<Task | undefined> = []
   private live: readonly number[] = [0]
   private readonly freeAtFirst: number
 
   constructor(
     private readonly k: Kernel,
     header: Header,
+    texts: Map<number, FlagTexts>,
     private readonly giveBack: () => void
   ) {
     this.freeAtFirst = k.frames.free() + k.vdso.length
     const { labels, task } = beginRecorded(k, header)
-    this.view = new View(k, labels)
-    this.tasks.set(0, task)
+    this.view = new View(k, labels, texts)
+    this.tasks[0] = task
   }
 
   perform(op: Op): Result | undefined {
@@ -84,14 +89,13 @@ class Machine implements World {
     this.view.look(area, seen, isWhole)
   }
 
-  stats(process: number): readonly number[] {
-    return this.view.stats(this.mmOf(process))
+  stats(process: number, sizes: Float64Array): void {
+    this.view.stats(this.mmOf(process), sizes)
   }
 
   peek(process: number, addr: number): number {
     const found = userLoad8(this.k, this.mmOf(process), addr)
     if (found >= 0) return found
-    const letters: Readonly<Record<number, string>> = { [FAULT_MAPERR]: "M", [FAULT_ACCERR]: "A", [FAULT_SIGBUS]: "B" }
     return -(letters[-found] ?? "?").charCodeAt(0)
   }
 
@@ -121,7 +125,7 @@ class Machine implements World {
   }
 
   private taskOf(process: number): Task {
-    return this.tasks.get(process) ?? vmBugOn(`process ${process} is asked for, which does not live`)
+    return this.tasks[process] ?? vmBugOn(`process ${process} is asked for, which does not live`)
   }
 
   private mmOf(process: number): number {
@@ -158,8 +162,8 @@ class Machine implements World {
   private fork(process: number, slot: number): Result {
     const child = this.run(() => fork(this.k, this.taskOf(process), `process ${slot}`))
     if (child < 0) return valueOf(child)
-    this.tasks.set(slot, child)
-    this.live = [...this.tasks.keys()].sort((a, b) => a - b)
+    this.tasks[slot] = child
+    this.live = [...this.live, slot].sort((a, b) => a - b)
     return valueOf(0)
   }
 
@@ -167,7 +171,7 @@ class Machine implements World {
     const task = this.taskOf(process)
     this.run(() => exit(this.k, task))
     reap(this.k, task)
-    this.tasks.delete(process)
+    this.tasks[process] = undefined
     this.live = this.live.filter((one) => one !== process)
     return valueOf(0)
   }

@@ -1,11 +1,20 @@
 /** Lines of format 1 into records; whatever is not one is refused in a few words. Floor 9. */
 import type { Word } from "../../mm/base/units.ts"
 import { codesOf, MOST_PAGES } from "./pages.ts"
-import { type Area, type Delta, FormatError, type Op, type Recorded, type Result, type Stats } from "./record.ts"
+import {
+  type Area,
+  type ByProcess,
+  type Delta,
+  FormatError,
+  type Op,
+  type Recorded,
+  type Result,
+  type Stats
+} from "./record.ts"
 
 type Fields = { readonly [key: string]: unknown }
 
-const none: ReadonlyMap<number, never> = new Map<number, never>()
+const none: ByProcess<never> = []
 const emptySweep: ReadonlyMap<number, ReadonlyMap<number, string>> = new Map()
 
 /** The record that `line` holds; what an operation did to areas only if `areas` is to be read.
@@ -13,7 +22,11 @@ const emptySweep: ReadonlyMap<number, ReadonlyMap<number, string>> = new Map()
  */
 export function parseRecord(line: string, areas = true): Recorded {
   const fields = objectOf(jsonOf(line), "record")
-  if ("op" in fields) return opOf(fields, areas)
+  if ("op" in fields) {
+    const { a } = fields
+    const isExact = !Array.isArray(a) || !a.some(isLarge)
+    return opOf(isExact ? fields : objectOf(jsonOf(withHex(line)), "record"), areas)
+  }
   if ("seq" in fields) return headerOf(fields)
   if ("end" in fields) return { kind: "end", sweep: sweepOf(fields["end"]) }
   if ("dead" in fields) return { kind: "dead" }
@@ -24,9 +37,15 @@ export function parseRecord(line: string, areas = true): Recorded {
 /** Integers among the arguments that a double may not hold. */
 const large = /(?<=[[,])-?\d{16,20}(?=[,\]])/g
 
+/** The same line with such integers in hex, which keeps all their digits. */
+const withHex = (line: string): string =>
+  line.replace(large, (digits) => `"0x${BigInt.asUintN(64, BigInt(digits)).toString(16)}"`)
+
+const isLarge = (arg: unknown): boolean => typeof arg === "number" && !Number.isSafeInteger(arg)
+
 function jsonOf(line: string): unknown {
   try {
-    return JSON.parse(line.replace(large, (digits) => `"0x${BigInt.asUintN(64, BigInt(digits)).toString(16)}"`))
+    return JSON.parse(line)
   } catch {
     throw new FormatError(`not JSON: ${short(line)}`)
   }
@@ -109,19 +128,20 @@ function statsOf(value: unknown): Stats {
 function sweepOf(value: unknown): ReadonlyMap<number, ReadonlyMap<number, string>> {
   const processes = objectOf(value, "end")
   if (Object.keys(processes).length === 0) return emptySweep
-  return byProcess(value, "end", (areas) => {
+  const sweeps = byProcess(value, "end", (areas) => {
     const sweep = new Map<number, string>()
     for (const [start, bytes] of Object.entries(objectOf(areas, "end")))
       sweep.set(pageOf(start), stringOf(bytes, "end"))
     return sweep
   })
+  return new Map(sweeps)
 }
 
-function byProcess<A>(value: unknown, what: string, read: (value: unknown) => A): ReadonlyMap<number, A> {
-  const found = new Map<number, A>()
+function byProcess<A>(value: unknown, what: string, read: (value: unknown) => A): ByProcess<A> {
+  const found: Array<readonly [number, A]> = []
   for (const [process, its] of Object.entries(objectOf(value, what))) {
     if (!/^\d{1,9}$/.test(process)) throw new FormatError(`${what} names a process ${short(process)}`)
-    found.set(Number(process), read(its))
+    found.push([Number(process), read(its)])
   }
   return found
 }
@@ -187,7 +207,7 @@ function wordOf(value: unknown, what: string): Word {
 
 function integerOf(value: number, what: string): number {
   if (!Number.isSafeInteger(value)) throw new FormatError(`${what} holds ${value}, which is no whole number`)
-  return value
+  return value === 0 ? 0 : value // -0 is 0
 }
 
 const isCount = (value: unknown): value is number =>

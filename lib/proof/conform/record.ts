@@ -72,7 +72,10 @@ export interface Delta {
   readonly here: readonly Area[]
 }
 
-/** One operation, what came of it, and what it changed. Maps are by process; empty ones are shared. */
+/** What is recorded by process; empty lists are shared. */
+export type ByProcess<A> = ReadonlyArray<readonly [process: number, its: A]>
+
+/** One operation, what came of it, and what it changed. */
 export interface Op {
   readonly kind: "op"
   readonly i: number
@@ -84,10 +87,10 @@ export interface Op {
   readonly result: Result
   /** Does the recording show that it changed anything? */
   readonly hasEffect: boolean
-  readonly deltas: ReadonlyMap<number, Delta>
+  readonly deltas: ByProcess<Delta>
   /** All areas of a process that was forked. */
-  readonly forked: ReadonlyMap<number, readonly Area[]>
-  readonly stats: ReadonlyMap<number, Stats>
+  readonly forked: ByProcess<readonly Area[]>
+  readonly stats: ByProcess<Stats>
 }
 
 /** Ends a sequence: contents of the first pages of every area, by process and start page. */

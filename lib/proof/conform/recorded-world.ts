@@ -99,11 +99,11 @@ function installFiles(k: Kernel, task: tasks.Task): Map<string, string> {
     return file
   }
   const f0 = put(10, openAnonymous(k, FILE_SHMEM, RDWR, "/memfd:f0 (deleted)"), "f0")
-  fill(k, f0, 16 * 4096, 0x10)
+  write(k, f0, f0Bytes)
   k.files.setObjMode(k.files.obj(f0), 0o777) // as memfd_create makes it; others may write
   put(17, reopen(k, f0, FMODE_READ))
   const f1 = put(11, openAnonymous(k, FILE_SHMEM, RDWR, "/tmpfs/f1"), "f1")
-  fill(k, f1, 10 * 4096 + 100, 0x40)
+  write(k, f1, f1Bytes)
   k.files.setObjMode(k.files.obj(f1), 0o644)
   put(12, reopen(k, f1, FMODE_READ))
   put(13, reopen(k, f1, FMODE_WRITE))
@@ -118,11 +118,18 @@ function installFiles(k: Kernel, task: tasks.Task): Map<string, string> {
   return labels
 }
 
-/** Page p of the file is full of the byte `pattern` + p. */
-function fill(k: Kernel, f: File, size: number, pattern: number): void {
+/** Page p is full of the byte `pattern` + p. */
+function pagesOf(size: number, pattern: number): Uint8Array {
   const bytes = new Uint8Array(size)
   for (let at = 0; at < size; at += 4096) bytes.fill(pattern + at / 4096, at, at + 4096)
-  if (writeObject(k, k.files.obj(f), 0, bytes) !== size) vmBugOn("no memory for the recorder's files")
+  return bytes
+}
+
+const f0Bytes = pagesOf(16 * 4096, 0x10)
+const f1Bytes = pagesOf(10 * 4096 + 100, 0x40)
+
+function write(k: Kernel, f: File, bytes: Uint8Array): void {
+  if (writeObject(k, k.files.obj(f), 0, bytes) !== bytes.length) vmBugOn("no memory for the recorder's files")
 }
 
 const kinds: Readonly<Record<string, number>> = {
@@ -133,17 +140,14 @@ const kinds: Readonly<Record<string, number>> = {
 
 /** The recorder wrote its data before it began: four pages of the bytes C0, C1, C2, C3, then what nobody knows. */
 const DATA = 3 * 4096
-const DATA_PAGES = 4
-const FIRST_BYTE = 0xc0
+const dataBytes = pagesOf(4 * 4096, 0xc0)
 
 /** The recorder's own areas, and where the kernel thinks its segments are. */
 function placeStub(k: Kernel, task: tasks.Task, { areas, brk }: Header, labels: Map<string, string>): void {
   const mm = k.tasks.mm(task)
   const exe = openAnonymous(k, FILE_REGULAR, FMODE_READ, "/subject", 8 * 4096)
   if (exe === 0) vmBugOn("no row for the recorder's program")
-  const data = new Uint8Array(DATA_PAGES * 4096)
-  for (let page = 0; page < DATA_PAGES; page++) data.fill(FIRST_BYTE + page, page * 4096, (page + 1) * 4096)
-  writeObject(k, k.files.obj(exe), DATA, data)
+  writeObject(k, k.files.obj(exe), DATA, dataBytes)
   labels.set(k.files.ids[k.files.obj(exe)]!, "exe")
   k.mms.setStat(mm, START_BRK, brk)
   k.mms.setStat(mm, BRK, brk)

@@ -16,7 +16,7 @@ import { State } from "./state.ts"
 import { judgeSweep } from "./sweep.ts"
 import { type Counts, type Divergence, Names, newCounts, Tally } from "./tally.ts"
 import { movesUnknownBytes, sweepWithoutBytes, withoutBytes } from "./unknown-bytes.ts"
-import type { World } from "./world.ts"
+import { newSeen, type World } from "./world.ts"
 
 /** How to judge. */
 export interface Options {
@@ -35,12 +35,6 @@ export interface Options {
 /** Lines of a program that are kept: sequences may be of any length. */
 const MOST_PROGRAM = 64
 
-/** A line of the program, written only if somebody is to read it. */
-interface Step {
-  readonly op: Op
-  readonly isSkipped: boolean
-}
-
 interface Sequence {
   readonly header: Header
   readonly state: State
@@ -48,7 +42,9 @@ interface Sequence {
   readonly counts: Counts
   readonly missing: Names
   readonly coverage: Coverage | undefined
-  readonly program: Step[]
+  /** The last operations, and those of them that were skipped. */
+  readonly program: Op[]
+  readonly skipped: Set<Op>
   next: number
   /** Does some file hold bytes that the recording does not? */
   hasUnknownBytes: boolean
@@ -60,6 +56,7 @@ interface Sequence {
 export class Session {
   readonly tally: Tally
   private readonly judge = new Judge()
+  private readonly seen = newSeen()
   private readonly hasAreas: boolean
   private current: Sequence | undefined
 
@@ -97,6 +94,7 @@ export class Session {
       missing: new Names(),
       coverage: this.options.coverage === true ? new Coverage() : undefined,
       program: [],
+      skipped: new Set(),
       next: 0,
       hasUnknownBytes: false,
       isOver: false,
@@ -121,8 +119,9 @@ export class Session {
     const before = run.counts.known
     this.guarded(run, line, op, () => {
       const ours = run.world.perform(op)
-      note(run, op, ours === undefined)
+      note(run, op)
       if (ours === undefined) {
+        run.skipped.add(op)
         run.counts.apart = 1
         run.missing.add(op.name)
         if (maySkip(op)) run.counts.skipped++
@@ -136,7 +135,7 @@ export class Session {
       run.hasUnknownBytes ||= movesUnknownBytes(op, run.header)
       return wrong !== undefined && !this.accepts(run, op, wrong) ? wrong : this.judgeState(run)
     })
-    return !run.isOver && run.counts.known === before && run.program.at(-1)?.isSkipped === false
+    return !run.isOver && run.counts.known === before && !run.skipped.has(op)
   }
 
   private judgeState(run: Sequence): Difference | undefined {
@@ -155,7 +154,7 @@ export class Session {
     const isWhole = !run.isOver
     if (isWhole)
       this.guarded(run, line, undefined, () =>
-        judgeSweep(record, run.world, run.hasUnknownBytes ? sweepWithoutBytes : undefined)
+        judgeSweep(record, run.world, this.seen, run.hasUnknownBytes ? sweepWithoutBytes : undefined)
       )
     if (!run.isOver) run.counts.complete++
     const left = closeQuietly(run.world)
@@ -204,12 +203,12 @@ function closeQuietly(world: World): readonly string[] {
   }
 }
 
-function note(run: Sequence, op: Op, isSkipped: boolean): void {
-  if (run.program.push({ op, isSkipped }) > MOST_PROGRAM) run.program.shift()
+function note({ program, skipped }: Sequence, op: Op): void {
+  if (program.push(op) > MOST_PROGRAM) skipped.delete(program.shift()!)
 }
 
 function told(run: Sequence, found: Difference, line: number): Divergence {
-  const { header, program, state, world } = run
+  const { header, program, skipped, state, world } = run
   const linux = state.processes.get(found.process)?.areas.map((area) => area.text) ?? []
   const ours = found.process < 0 ? [] : linesOf(world, found.process)
   return {
@@ -219,7 +218,7 @@ function told(run: Sequence, found: Difference, line: number): Divergence {
     what: found.process > 0 ? `${found.what} of process ${found.process}` : found.what,
     linux: found.linux,
     ours: found.ours,
-    program: program.map(({ isSkipped, op }) => `${lineOfOp(op, op.result)}${isSkipped ? "  # skipped" : ""}`),
+    program: program.map((op) => `${lineOfOp(op, op.result)}${skipped.has(op) ? "  # skipped" : ""}`),
     areas: diffOf(linux, ours),
     picture: pictureOfAreas(linux, ours)
   }

@@ -27,15 +27,15 @@ export class State {
     if (op.name === "exit" && op.result.kind === "value") this.processes.delete(op.process)
     for (const [process, areas] of op.forked) {
       if (this.processes.has(process)) throw new FormatError(`f brings forth process ${process}, which lives already`)
-      const stats = op.stats.get(process)
+      const stats = op.stats.find(([its]) => its === process)?.[1]
       if (stats === undefined) throw new FormatError(`f brings forth process ${process} without its st`)
       this.processes.set(process, { areas: sorted(areas), stats })
     }
     for (const [process, delta] of op.deltas) applyDelta(this.of(process, "d").areas, delta)
     for (const [process, stats] of op.stats) {
-      if (!this.hasAreas && op.name === "fork" && !this.processes.has(process)) {
-        this.processes.set(process, { areas: [], stats })
-      } else this.of(process, "st").stats = stats
+      const isBorn = !this.hasAreas && op.name === "fork" && !this.processes.has(process)
+      if (isBorn) this.processes.set(process, { areas: [], stats })
+      else this.of(process, "st").stats = stats
     }
   }
 

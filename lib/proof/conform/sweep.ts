@@ -1,23 +1,28 @@
 /** The last look at everything: three bytes of each page, read by the process itself. Floor 9. */
 import { type Difference, isStubName } from "./judge.ts"
 import type { End } from "./record.ts"
-import { newSeen, type World } from "./world.ts"
+import type { Seen, World } from "./world.ts"
+
+const none: ReadonlyMap<number, string> = new Map()
 
 const MOST_OF_AN_AREA = 64
 const MOST_OF_A_PROCESS = 320
-/** The bytes of each page that are read. */
-const offsets = [0, 7, 4095] as const
+/** Bytes 0, 7 and 4095 of each page are read. */
+const SECOND = 7
+const THIRD = 4095
 
-/** Reads what the recorder read in the order in which it did, and compares what `shown` leaves of it. */
-export function judgeSweep(end: End, world: World, shown = (text: string) => text): Difference | undefined {
+/** Reads what the recorder read in the order in which it did, and compares what `shown` leaves of it.
+ * @param seen - is used for each area
+ */
+export function judgeSweep(
+  end: End,
+  world: World,
+  seen: Seen,
+  shown?: (text: string) => string
+): Difference | undefined {
   for (const process of world.processes()) {
-    const recorded = end.sweep.get(process)
-    const ours = sweepOf(world, process)
-    for (const start of new Set([...(recorded?.keys() ?? []), ...ours.keys()])) {
-      const linux = shown(recorded?.get(start) ?? "not swept")
-      const mine = shown(ours.get(start) ?? "not swept")
-      if (linux !== mine) return { what: `contents at 0x${(start * 4096).toString(16)}`, linux, ours: mine, process }
-    }
+    const found = judgeProcess(process, end.sweep.get(process) ?? none, world, seen, shown)
+    if (found !== undefined) return found
   }
   for (const process of end.sweep.keys()) {
     if (!world.processes().includes(process)) {
@@ -27,39 +32,91 @@ export function judgeSweep(end: End, world: World, shown = (text: string) => tex
   return undefined
 }
 
-function sweepOf(world: World, process: number): ReadonlyMap<number, string> {
-  const seen = newSeen()
-  const found = new Map<number, string>()
+function judgeProcess(
+  process: number,
+  recorded: ReadonlyMap<number, string>,
+  world: World,
+  seen: Seen,
+  shown?: (text: string) => string
+): Difference | undefined {
+  let swept = 0
   let left = MOST_OF_A_PROCESS
+  const differ = (start: number, linux: string, ours: string): Difference => {
+    return { what: `contents at 0x${(start * 4096).toString(16)}`, linux, ours, process }
+  }
   for (let v = world.firstArea(process); v !== 0; v = world.nextArea(process, v)) {
     world.look(process, v, seen, false)
     if (isStubName(seen.name)) continue
     const n = Math.min(seen.end - seen.start, MOST_OF_AN_AREA, left)
     if (n <= 0) continue
     left -= n
-    found.set(seen.start, runsOf(Array.from({ length: n }, (_, i) => pageText(world, process, seen.start + i))))
+    const { start } = seen
+    const text = recorded.get(start)
+    if (text !== undefined) swept++
+    if (text !== undefined && readsLike(text, world, process, start, n)) continue
+    const linux = text ?? "not swept"
+    const ours = textOf(world, process, start, n)
+    if (shown === undefined || shown(linux) !== shown(ours))
+      return differ(start, shown?.(linux) ?? linux, shown?.(ours) ?? ours)
   }
-  return found
+  if (swept === recorded.size) return undefined
+  for (const [start, text] of recorded) {
+    if (!isSwept(world, process, start, seen)) return differ(start, text, "not swept")
+  }
+  return undefined
 }
 
-/** Three bytes in hex, or the letter of the last failure. */
-function pageText(world: World, process: number, page: number): string {
-  let bytes = ""
-  let failure = ""
-  for (const offset of offsets) {
-    const byte = world.peek(process, page * 4096 + offset)
-    if (byte < 0) failure = String.fromCharCode(-byte)
-    else bytes += byte.toString(16).padStart(2, "0")
+function isSwept(world: World, process: number, start: number, seen: Seen): boolean {
+  for (let v = world.firstArea(process); v !== 0; v = world.nextArea(process, v)) {
+    world.look(process, v, seen, false)
+    if (seen.start === start && !isStubName(seen.name)) return true
   }
-  return failure === "" ? bytes : failure
+  return false
 }
 
-function runsOf(pages: readonly string[]): string {
+/** The three bytes of a page in one number, or minus the letter of their failure. A page that gives no byte gives none. */
+function readPage(world: World, process: number, page: number): number {
+  const first = world.peek(process, page * 4096)
+  if (first < 0) return first
+  const second = world.peek(process, page * 4096 + SECOND)
+  const third = world.peek(process, page * 4096 + THIRD)
+  return Math.min(second, third) < 0 ? Math.min(second, third) : (first << 16) | (second << 8) | third
+}
+
+/** Reads `n` pages; do they read as `text` says? Stops at the first that does not. */
+function readsLike(text: string, world: World, process: number, start: number, n: number): boolean {
+  let at = 0
+  for (let page = 0; page < n;) {
+    const to = endOfRun(text, at)
+    const star = text.indexOf("*", at)
+    const isMany = star >= 0 && star < to
+    const count = isMany ? Number(text.slice(star + 1, to)) : 1
+    const want = valueOf(text.slice(at, isMany ? star : to))
+    if (!(count > 0) || page + count > n) return false
+    for (const last = page + count; page < last; page++) {
+      if (readPage(world, process, start + page) !== want) return false
+    }
+    at = to + 1
+  }
+  return at >= text.length
+}
+
+function endOfRun(text: string, from: number): number {
+  const to = text.indexOf(" ", from)
+  return to < 0 ? text.length : to
+}
+
+/** As `readPage` gives it. */
+const valueOf = (page: string): number => (page.length === 1 ? -page.charCodeAt(0) : Number.parseInt(page, 16))
+
+function textOf(world: World, process: number, start: number, n: number): string {
   const runs: string[] = []
-  for (let from = 0; from < pages.length;) {
+  for (let from = 0; from < n;) {
+    const value = readPage(world, process, start + from)
     let to = from + 1
-    while (to < pages.length && pages[to] === pages[from]) to++
-    runs.push(to - from > 1 ? `${pages[from]}*${to - from}` : pages[from]!)
+    while (to < n && readPage(world, process, start + to) === value) to++
+    const page = value < 0 ? String.fromCharCode(-value) : value.toString(16).padStart(6, "0")
+    runs.push(to - from > 1 ? `${page}*${to - from}` : page)
     from = to
   }
   return runs.join(" ")

@@ -12,7 +12,7 @@ import { MOST_PAGES, NONE } from "./pages.ts"
 import type { Seen } from "./world.ts"
 
 /** What one flag word reads like. */
-interface FlagTexts {
+export interface FlagTexts {
   readonly perms: string
   readonly flags: string
 }
@@ -23,7 +23,6 @@ const [ANON, ANON_SHARED, FILE, FILE_SHARED, ZEROES, GUARDED] = ["A", "a", "F", 
 
 /** Looks at areas; files are named in the order in which they are seen first. */
 export class View {
-  private readonly texts = new Map<number, FlagTexts>()
   private seen: Uint8Array = new Uint8Array(0)
   private start = 0
   private shared = 0
@@ -31,7 +30,9 @@ export class View {
   constructor(
     private readonly k: Kernel,
     /** Names of files by `k.files.ids` of their objects. */
-    private readonly labels: Map<string, string>
+    private readonly labels: Map<string, string>,
+    /** What was seen of flag words before, by both halves of them. */
+    private readonly texts: Map<number, FlagTexts>
   ) {}
 
   /** Fills `seen` from area `v`. */
@@ -61,10 +62,14 @@ export class View {
     numbers[7] = kibOfPss(mss.pssLocked)
   }
 
-  /** VmSize, VmLck, VmData, VmStk, VmExe in kB. */
-  stats(mm: Mm): readonly number[] {
+  /** Puts VmSize, VmLck, VmData, VmStk, VmExe, in kB, into `sizes`. */
+  stats(mm: Mm, sizes: Float64Array): void {
     const m = taskMem(this.k, mm)
-    return [m.totalVm, m.lockedVm, m.dataVm, m.stackVm, vmExe(m)].map((pages) => pages * 4)
+    sizes[0] = m.totalVm * 4
+    sizes[1] = m.lockedVm * 4
+    sizes[2] = m.dataVm * 4
+    sizes[3] = m.stackVm * 4
+    sizes[4] = vmExe(m) * 4
   }
 
   private lookAtPages(v: Vma, pages: Uint8Array): void {

@@ -40,8 +40,8 @@ export interface World {
   readonly nextArea: (process: number, area: number) => number
   /** Fills `seen`; page states and numbers only if `isWhole`. */
   readonly look: (process: number, area: number, seen: Seen, isWhole: boolean) => void
-  /** VmSize, VmLck, VmData, VmStk, VmExe in kB. */
-  readonly stats: (process: number) => readonly number[]
+  /** Puts VmSize, VmLck, VmData, VmStk, VmExe, in kB, into `sizes`. */
+  readonly stats: (process: number, sizes: Float64Array) => void
   /** One byte of a process, as the recorder's last sweep read it: the byte, or minus the letter of its failure. */
   readonly peek: (process: number, addr: number) => number
   /** Sentences about promises that the machine broke; empty as a rule. */
