@@ -8,19 +8,11 @@ import type { Comparer } from "./compare.ts"
 import type { Delta, MapLine } from "./event.ts"
 import type { Space, World } from "./world.ts"
 
-/** What a delta turned out to be. */
-export interface Drifted {
-  /** Stacks that grew. */
-  readonly grown: number
-  /** Files with a new name. */
-  readonly renamed: number
-}
-
-/** Does to `space` what faults and the file system did, as far as `delta` tells. */
-export function drift(world: World, comparer: Comparer, space: Space, delta: Delta): Drifted {
-  let grown = 0
-  for (const line of delta.here) if (grows(world, space, line)) grown++
-  return { grown, renamed: renames(comparer, delta) }
+/** Stacks of `space` grow by the fault that `delta` shows. Answers how many did. */
+export function growths(world: World, space: Space, delta: Delta): number {
+  let count = 0
+  for (const line of delta.here) if (grows(world, space, line)) count++
+  return count
 }
 
 /** Touches the first page of `line`, if it is below a stack of ours that ends where the line does. */
@@ -34,17 +26,19 @@ function grows({ k }: World, space: Space, line: MapLine): boolean {
   return true
 }
 
-/** Files that are shown under another name than before. */
-function renames(comparer: Comparer, { gone, here }: Delta): number {
+/** Files that are shown under another name than before, wherever they are mapped. Answers how many. */
+export function renames(comparer: Comparer, { recorded }: Space, { gone, here }: Delta): number {
   const seen = new Map<string, string>()
   for (const line of gone) if (line.ino !== 0) seen.set(idOf(line), line.name)
   if (seen.size === 0) return 0
   let count = 0
   for (const line of here) {
-    const before = seen.get(idOf(line))
+    const id = idOf(line)
+    const before = seen.get(id)
     if (before === undefined || before === line.name) continue
-    comparer.rename(idOf(line), before, line.name)
-    seen.set(idOf(line), line.name)
+    if (recorded?.lines.some((other) => other.name === before && idOf(other) === id) === true) continue
+    comparer.rename(id, before, line.name)
+    seen.set(id, line.name)
     count++
   }
   return count

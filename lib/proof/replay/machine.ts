@@ -3,7 +3,7 @@ import { adopt } from "./adopt.ts"
 import { around } from "./around.ts"
 import type { Answer } from "./answer.ts"
 import { Comparer } from "./compare.ts"
-import { drift, signalContradicts } from "./drift.ts"
+import { growths, renames, signalContradicts } from "./drift.ts"
 import type { Call, Clone, Delta, Drift, End, Event, Exec, Exit, Result, Signal } from "./event.ts"
 import { type Guess, guesses, habit, movesOf, remember } from "./hidden.ts"
 import { Journal } from "./journal.ts"
@@ -85,6 +85,7 @@ export class Machine implements Player {
     const wrong = call.maps === undefined ? undefined : recorded?.apply(call.maps)
     if (wrong !== undefined)
       return this.give(process, { what: "log", linux: wrong, ours: "the log contradicts itself" })
+    if (call.maps !== undefined) this.rename(process.space, call.maps)
     const mark = this.mark()
     const moves = movesOf(this.world, process.space, call)
     const first = this.attempt(process, call, habit(this.world, process.space, call))
@@ -140,11 +141,14 @@ export class Machine implements Player {
 
   private clone(event: Clone): Verdict {
     const parent = this.processOf(event.pid)
-    if (event.maps !== undefined) this.changeUnseen(parent.space, event.maps)
+    if (event.maps !== undefined) this.grow(parent.space, event.maps)
     const child = this.world.clone(event)
     let verdict: Verdict = other
     if (child !== undefined && !event.sharesMemory) {
-      if (event.maps !== undefined) child.space.recorded?.apply(event.maps)
+      if (event.maps !== undefined) {
+        child.space.recorded?.apply(event.maps)
+        this.rename(child.space, event.maps)
+      }
       const found = this.comparer.whole(child.space)
       verdict = found === undefined ? agreed : this.give(child, found)
     }
@@ -189,16 +193,23 @@ export class Machine implements Player {
     const { space } = process
     const wrong = space.recorded?.apply(delta)
     if (wrong !== undefined) return { what: "log", linux: wrong, ours: "the log contradicts itself" }
-    this.changeUnseen(space, delta)
+    this.grow(space, delta)
+    this.rename(space, delta)
     return this.compareAt(space, joined(rangesOfDelta(delta)))
   }
 
-  /** What faults and the file system did. */
-  private changeUnseen(space: Space, delta: Delta): void {
-    this.journal.add(() => void drift(this.world, this.comparer, space, delta))
-    const { grown, renamed } = drift(this.world, this.comparer, space, delta)
-    this.assume("stacks grown by a fault", grown)
-    this.assume("files renamed or deleted", renamed)
+  /** What faults did between two calls. */
+  private grow(space: Space, delta: Delta): void {
+    this.journal.add(() => void growths(this.world, space, delta))
+    this.assume("stacks grown by a fault", growths(this.world, space, delta))
+  }
+
+  /** What the file system did; it is not undone. */
+  private rename(space: Space, delta: Delta): void {
+    const count = renames(this.comparer, space, delta)
+    if (count === 0) return
+    this.assume("files renamed or deleted", count)
+    this.journal.take()
   }
 
   /** Counts what had to be assumed; an empty name is nothing unusual. */
