@@ -128,6 +128,8 @@ export class Kernel {
   activeMm = 0
   /** Watchers of secondary MMUs, by mm. */
   readonly notifiers = new Map<number, Notifier[]>()
+  /** Memory policies that areas have or had (mbind); row 0 is the default. Equal ones are one. */
+  readonly policies: bigint[] = [0n]
   /** Operands of a plain fault piece's need: object and page offset. Read at once. */
   readonly need = new Float64Array(2)
   /** Range of a mapping hook: its end, page offset of its start; for a copy, start and end of the second place. */

@@ -31,6 +31,8 @@ export interface Range {
   pgoff: PgOff
   lo: number
   hi: number
+  /** Memory policy; a row of `k.policies`. */
+  policy: number
   file: number
   anon: number
   /** The area that a new range is a copy of (mremap); 0 none. */
@@ -76,6 +78,7 @@ function canMergeLeft(k: Kernel, r: Range): boolean {
     p !== 0 &&
     k.vmas.endOf(p) === r.start &&
     sameAttributes(k, r, p) &&
+    k.vmas.policy(p) === r.policy &&
     anonFits(k, r, p) &&
     k.vmas.pgoff(p) + k.vmas.pages(p) === r.pgoff
   )
@@ -84,6 +87,7 @@ function canMergeLeft(k: Kernel, r: Range): boolean {
 function canMergeRight(k: Kernel, r: Range, left: boolean): boolean {
   const n = r.next
   if (n === 0 || k.vmas.startOf(n) !== r.end || !sameAttributes(k, r, n) || !anonFits(k, r, n)) return false
+  if (k.vmas.policy(n) !== r.policy) return false
   if (k.vmas.pgoff(n) !== r.pgoff + (r.end - r.start)) return false
   if (!left) return true
   // each fits the range; they must fit each other too

@@ -34,6 +34,7 @@ function compatible(k: Kernel, a: Vma, b: Vma): boolean {
     s.file(a) === s.file(b) &&
     ((s.flags(a) ^ s.flags(b)) & ~(VM_ACCESS | VM_IGNORE_MERGE)) === 0 &&
     s.flagsHi(a) === s.flagsHi(b) &&
+    s.policy(a) === s.policy(b) &&
     s.pgoff(b) === s.pgoff(a) + s.pages(a)
   )
 }

@@ -110,8 +110,8 @@ function moveBorder(k: Kernel, v: Vma, w: Vma, vpn: Vpn, newBelow: boolean): voi
   insertVma(k, w)
 }
 
-/** Makes `[start, end)` of `v` an area of its own that may get flags `lo`/`hi`: by merge, else by one or two splits.
- * The caller writes the flags into what is returned.
+/** Makes `[start, end)` of `v` an area of its own that may get flags `lo`/`hi` and a memory policy: by merge, else by one
+ * or two splits. The caller writes them into what is returned.
  * @returns the area | errno
  * @partial if the second split fails, the first stays
  * @locks mmap write
@@ -123,9 +123,12 @@ export function* vmaModify(
   start: Vpn,
   end: Vpn,
   lo: number,
-  hi: number
+  hi: number,
+  policy: number = k.vmas.policy(v)
 ): Verb<AreaStops> {
-  const merged = yield* mergeExistingRange(k, rangeOf(k, prev, v, start, end, lo, hi))
+  const range = rangeOf(k, prev, v, start, end, lo, hi)
+  range.policy = policy
+  const merged = yield* mergeExistingRange(k, range)
   if (merged !== 0) return merged
   if (k.vmas.startOf(v) < start) {
     const r = isFull(k, v) ? ENOMEM : yield* splitVma(k, v, start, true)
@@ -182,6 +185,7 @@ const rangeOf = (k: Kernel, prev: Vma, v: Vma, start: Vpn, end: Vpn, lo: number,
   pgoff: k.vmas.pgoff(v) + (start - k.vmas.startOf(v)),
   lo,
   hi,
+  policy: k.vmas.policy(v),
   file: k.vmas.file(v),
   anon: k.vmas.anon(v),
   copiedFrom: 0,

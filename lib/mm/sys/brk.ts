@@ -115,6 +115,7 @@ function* growArea(k: Kernel, mm: Mm, at: Vpn, pages: number, lo: number): Verb<
       pgoff,
       lo,
       hi: 0,
+      policy: 0,
       file: 0,
       anon: 0,
       copiedFrom: 0,

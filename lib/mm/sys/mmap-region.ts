@@ -202,6 +202,7 @@ const rangeOf = (q: Request, below: Vma, above: Vma): Range => ({
   pgoff: q.pgoff,
   lo: q.lo,
   hi: q.hi,
+  policy: 0,
   file: q.file,
   anon: 0,
   copiedFrom: 0,

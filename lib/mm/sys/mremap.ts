@@ -288,6 +288,7 @@ const rangeLike = (k: Kernel, v: Vma, prev: Vma, next: Vma, start: Vpn, end: Vpn
   pgoff,
   lo: k.vmas.flags(v),
   hi: k.vmas.flagsHi(v),
+  policy: k.vmas.policy(v),
   file: k.vmas.file(v),
   anon: k.vmas.anon(v),
   copiedFrom: 0,
