@@ -28,6 +28,18 @@ describe("a memory policy", () => {
     expect(p.draw()).toBe("aaaa")
   })
 
+  it("is another one in each mode, and none in the default one", () => {
+    const p = world("aaaaaaa")
+    const { MPOL_PREFERRED_MANY, MPOL_WEIGHTED_INTERLEAVE } = MPOL
+    const modes = [MPOL_BIND, MPOL_PREFERRED, MPOL_INTERLEAVE, MPOL_PREFERRED_MANY, MPOL_WEIGHTED_INTERLEAVE]
+    modes.forEach((mode, i) => expect(bind(p, `a${i + 1}`, mode, 1)).toBe("ok"))
+    expect(p.draw()).toBe("a|a|a|a|a|a|a")
+    for (const mode of modes) {
+      expect(bind(p, "a0+7", mode, 1)).toBe("ok")
+      expect(p.draw()).toBe("aaaaaaa")
+    }
+  })
+
   it("is not had by new memory, which stays apart; it is kept by what moves, splits or is inherited [L-VMA-37]", () => {
     const p = world("aa")
     bind(p, "a0+2", MPOL_BIND, 1)
