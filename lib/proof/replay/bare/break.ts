@@ -1,15 +1,17 @@
 /** brk, where it is not known where the heap is. Floor 9. */
-import { isZero, pagesUp } from "../../../mm/base/units.ts"
+import { isZero, pagesUp, type Vpn } from "../../../mm/base/units.ts"
 import { nothingKnown } from "./facts.ts"
 import { arg, type Asked, type Judge, nothingDone, type Taken } from "./judge.ts"
 import type { Got } from "./state.ts"
 
 const WHERE = "where the heap is"
+const ABOVE = "what is mapped above the heap"
 
 export const brkJudge: Judge = {
   perform: ({ call, process, state }) => state.attempt(process, call),
   before: (asked) =>
     asked.state.factsOf(asked.process.space).hasBreak ? undefined : { why: WHERE, step: () => find(asked) },
+  doubt: (asked) => (asked.want === Number(arg(asked.call, 0)) || !isInTheWay(asked) ? undefined : ABOVE),
   explain,
   force: ({ process, state, want }) => state.setBrk(process.space, 0, want)
 }
@@ -37,17 +39,30 @@ function* explain(asked: Asked, got: Got): Iterable<Taken> {
   const { space } = process
   const old = state.brk(space)
   const wish = Number(arg(call, 0))
-  const from = pagesUp(old)
-  const to = pagesUp(wish) + 1 // a page above stays free
   if (wish === 0 && !state.showsPrograms && want !== old) {
     // the log leaves out execve: a program that asks where its heap is, and it is elsewhere, is a new one
     const step = (): Got => (state.begin(process.space, { ...nothingKnown, isWhole: true }), find(asked))
     yield { why: "where a program begins", step }
-  } else if (want === wish && got === old && to > from) {
-    const { mm } = space
-    if (!state.territory.touches(mm, from, to) || state.territory.isTaken(mm, from, to)) return
-    const step = (): Got => (state.territory.free(mm, from, to), state.attempt(process, call) ?? NaN)
-    yield { why: "what is mapped above the heap", step }
+  } else if (want === wish && got === old && isInTheWay(asked)) {
+    const step = (): Got => {
+      state.territory.free(space.mm, ...growthOf(asked))
+      return state.attempt(process, call) ?? NaN
+    }
+    yield { why: ABOVE, step }
   } else if (want === old && got === wish && state.factsOf(space).isLimited)
     yield nothingDone(asked, "how near the process is to its limits")
+}
+
+/** Pages that must be free for the break to move: the last one stays free. */
+const growthOf = ({ call, process, state }: Asked): readonly [Vpn, Vpn] => [
+  pagesUp(state.brk(process.space)),
+  pagesUp(arg(call, 0)) + 1
+]
+
+/** Is nothing there but what may be? */
+function isInTheWay(asked: Asked): boolean {
+  const { process, state } = asked
+  const [from, to] = growthOf(asked)
+  const { mm } = process.space
+  return to > from + 1 && state.territory.touches(mm, from, to) && !state.territory.isTaken(mm, from, to)
 }

@@ -27,6 +27,8 @@ export interface Judge {
   readonly perform: (asked: Asked) => Got | undefined
   /** Before it is tried: does it depend on what is hidden? */
   readonly before?: (asked: Asked) => Taken | undefined
+  /** It failed as recorded: is that only because something hidden may be in the way? Then what the log does not tell. */
+  readonly doubt?: (asked: Asked, got: Got) => string | undefined
   /** It was tried, and answered `got` instead. What may be the reason, in the order in which it is to be tried? Each step
    * begins with the simulation as it was before the call.
    */
@@ -49,9 +51,6 @@ export function pagesOf(addr: Word, len: Word): readonly [Vpn, Vpn] {
 /** A call that did nothing but fail. */
 export const nothingDone = ({ want }: Asked, why: string): Taken => ({ why, step: () => want })
 
-/** Linux has so many areas of one address space, unless told otherwise. We may have a few fewer. */
-const MANY_AREAS = 64_000
-
 /** Why a call that needs `pages` more may be refused where the simulation refuses nothing. */
 export function* refusal(asked: Asked, pages: number): Iterable<Taken> {
   const { process, state, want } = asked
@@ -59,7 +58,7 @@ export function* refusal(asked: Asked, pages: number): Iterable<Taken> {
   if (want !== ENOMEM) return
   if (pages > state.promised) yield nothingDone(asked, "how much memory the machine has")
   if (state.factsOf(space).isLimited) yield nothingDone(asked, "how near the process is to its limits")
-  if (state.areas(space) > MANY_AREAS) yield nothingDone(asked, "how many areas there may be")
+  if (state.hasManyAreas(space)) yield nothingDone(asked, "how many areas there may be")
 }
 
 /** Why memory may not be locked. */

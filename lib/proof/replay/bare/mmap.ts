@@ -1,6 +1,6 @@
 /** mmap, where it is not known what is mapped already. Floor 9. */
 import { VM_LOCKED } from "../../../flags/bits.ts"
-import { EACCES, EBADF, EINVAL, ENODEV, ENOMEM, EPERM } from "../../../flags/Errno.ts"
+import { EACCES, EBADF, EEXIST, EINVAL, ENODEV, ENOMEM, EPERM } from "../../../flags/Errno.ts"
 import {
   ANONYMOUS,
   FIXED,
@@ -21,11 +21,20 @@ import { arg, type Asked, bits, type Judge, lockRefusal, nothingDone, pagesOf, r
 import { findHole, findLow, learnSearch, sought, type Sought } from "./hole.ts"
 import { type Got, isAddress, rootOf } from "./state.ts"
 
+export const PLACE = "whether the place that it asks for is free"
+
+/** Room for fewer pages is always found: 4 TiB. */
+const ALWAYS_FOUND = 2 ** 30
+
 /** Below this a mapping needs rights that a log does not show: vm.mmap_min_addr of most machines. */
 const LOW_BYTES = 65536
 
 export const mmapJudge: Judge = {
   perform,
+  doubt: ({ call, process, state }, got) => {
+    const [start, end] = pagesOf(arg(call, 0), arg(call, 1))
+    return got === EEXIST && !state.territory.isTaken(process.space.mm, start, end) ? PLACE : undefined
+  },
   explain: (asked) => (isAddress(asked.want) ? explainPlace(asked) : explainRefusal(asked)),
   learn,
   force: ({ call, process, state, want }) => {
@@ -45,10 +54,18 @@ const withoutPages = (call: Call, flags: number): Call => ({
 function perform({ call, process, state }: Asked): Got | undefined {
   const flags = bits(call, 3)
   const got = state.attempt(process, withoutPages(call, flags))
+  // nothing but what is hidden is in the way
+  if (got === ENOMEM && isFound(call)) return NaN
   if (got === undefined || got < 0 || (flags & LOCKED) === 0) return got
   const lock: Call = { ...call, name: "mlock2", args: [got, arg(call, 1), MLOCK_ONFAULT] }
   state.attempt(process, lock)
   return got
+}
+
+/** Would any address space have room for it, if nothing counted as taken that may be free? */
+function isFound(call: Call): boolean {
+  const pages = pagesUp(arg(call, 1))
+  return pages > 0 && pages < ALWAYS_FOUND && (bits(call, 3) & (HUGETLB | MAP_32BIT)) === 0
 }
 
 /** The same mapping at `start`, whatever is there. */
@@ -68,7 +85,7 @@ function* explainPlace(asked: Asked): Iterable<Taken> {
   else if (isHinted(call, start)) {
     if (state.territory.isTaken(mm, start, end) || !state.territory.touches(mm, start, end)) return
     const step = (): Got => (state.territory.free(mm, start, end), perform(asked) ?? NaN)
-    yield { why: "whether the place that it asks for is free", step }
+    yield { why: PLACE, step }
   } else if ((flags & FIXED) === 0) {
     yield* explainFile(asked)
     const there = (): Got | undefined => state.attempt(process, fixedAt(call, start))

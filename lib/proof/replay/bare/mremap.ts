@@ -1,10 +1,11 @@
 /** mremap, where it is not known what is mapped already. Floor 9. */
 import { VM_SHARED } from "../../../flags/bits.ts"
-import { EAGAIN, EFAULT } from "../../../flags/Errno.ts"
+import { EAGAIN, EFAULT, ENOMEM } from "../../../flags/Errno.ts"
 import { addrOf, pagesUp, PMD_PAGES, type Vpn } from "../../../mm/base/units.ts"
 import type { Call } from "../event.ts"
 import { findHole, learnSearch, sought, type Sought } from "./hole.ts"
 import { arg, type Asked, bits, type Judge, lockRefusal, nothingDone, pagesOf, refusal, type Taken } from "./judge.ts"
+import { PLACE } from "./mmap.ts"
 import { type Got, isAddress } from "./state.ts"
 
 const MAYMOVE = 1
@@ -14,6 +15,7 @@ const READ_WRITE = 3
 export const mremapJudge: Judge = {
   perform: ({ call, process, state }) => state.attempt(process, call),
   before,
+  doubt: (asked, got) => (got === ENOMEM && growsIntoHidden(asked) ? PLACE : undefined),
   explain: (asked, got) => (isAddress(asked.want) ? explainPlace(asked, got) : explainRefusal(asked)),
   learn: (asked) => {
     const { call, want } = asked
@@ -59,16 +61,22 @@ const fixedAt = (call: Call, to: Vpn): Call => ({
 
 function* explainPlace(asked: Asked, got: Got): Iterable<Taken> {
   const { call, process, state, want } = asked
-  const { mm } = process.space
-  const [start, end] = pagesOf(arg(call, 0), arg(call, 1))
+  const [start] = pagesOf(arg(call, 0), arg(call, 1))
   const [to, last] = pagesOf(want, arg(call, 2))
   if (addrOf(to) !== want) return
   if (to === start) {
-    if (last <= end || !state.territory.touches(mm, end, last) || state.territory.isTaken(mm, end, last)) return
-    yield { why: "whether the place that it asks for is free", step: () => move(asked) }
+    if (growsIntoHidden(asked)) yield { why: PLACE, step: () => move(asked) }
   } else if ((bits(call, 3) & FIXED) === 0)
     yield* findHole(asked, soughtBy(call), () => state.attempt(process, fixedAt(call, to)))
   if (got === EFAULT && isPrivate(asked)) yield { why: WRITES, step: () => moveInPieces(asked, to, last) }
+}
+
+/** Is nothing above it, where it would grow, but what may be? */
+function growsIntoHidden({ call, process, state }: Asked): boolean {
+  const { mm } = process.space
+  const [start, end] = pagesOf(arg(call, 0), arg(call, 1))
+  const last = start + pagesUp(arg(call, 2))
+  return last > end && state.territory.touches(mm, end, last) && !state.territory.isTaken(mm, end, last)
 }
 
 /** What it makes the kernel look for. What is moved may be a file; it is placed for huge pages then as well. */

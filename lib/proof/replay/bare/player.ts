@@ -28,6 +28,8 @@ const judges: Readonly<Record<string, Judge>> = {
   shmdt: shmdtJudge
 }
 
+const NO_LIMIT = 2n ** 64n - 1n
+
 const agreed: Verdict = { kind: "agreed" }
 const other: Verdict = { kind: "other" }
 
@@ -95,13 +97,14 @@ export class BarePlayer implements Player {
       this.force(judge, asked)
       return { kind: "unmodelled" }
     }
+    const doubt = judge.doubt?.(asked, got)
     if (got === asked.want) {
       judge.learn?.(asked)
       this.journal.add(() => {
         judge.perform(asked)
         judge.learn?.(asked)
       })
-      return agreed
+      return doubt === undefined ? agreed : { kind: "unanchored", why: doubt }
     }
     this.back(mark)
     for (let nth = 0; ; nth++) {
@@ -143,7 +146,8 @@ export class BarePlayer implements Player {
     if (name === "shmget") this.act(() => getSegment(state, state.processOf(call.pid), call, value))
     else if (rlim !== undefined) {
       const resource = Number(args[name === "setrlimit" ? 0 : 1])
-      if (resource === RLIMIT_AS || resource === RLIMIT_DATA) this.act(() => state.limit(call.pid))
+      const isLimit = rlim.some((limit) => BigInt(limit) !== NO_LIMIT)
+      if (isLimit && (resource === RLIMIT_AS || resource === RLIMIT_DATA)) this.act(() => state.limit(call.pid))
     } else if (name === "fcntl" || name === "prctl") this.act(() => state.attempt(state.processOf(call.pid), call))
     else if (name === "shmctl") this.act(() => controlSegment(state, state.processOf(call.pid), call))
     else if (changesMaps.has(name)) return { kind: "unmodelled" }

@@ -1,15 +1,19 @@
 /** Calls on ranges of addresses, of which parts may be hidden. Floor 9. */
-import { VM_ACCESS, VM_HUGETLB, VM_LOCKED, VM_SPECIAL } from "../../../flags/bits.ts"
+import { VM_ACCESS, VM_HUGETLB, VM_IO, VM_LOCKED, VM_PFNMAP, VM_SPECIAL } from "../../../flags/bits.ts"
 import * as ADVICE from "../../../flags/AdviceFlags.ts"
 import { EACCES, EBADF, EBUSY, EINVAL, EIO, EAGAIN, EFAULT, ENOMEM, EPERM, OK } from "../../../flags/Errno.ts"
+import { EXEC, READ, WRITE } from "../../../flags/ProtFlags.ts"
 import { isZero, offsetInPage, pagesUp, TASK_PAGES } from "../../../mm/base/units.ts"
 import { MCL_ONFAULT, MLOCK_ONFAULT } from "../../../mm/sys/mlock.ts"
+import type { Call } from "../event.ts"
 import { arg, type Asked, bits, type Judge, lockRefusal, nothingDone, pagesOf, refusal, type Taken } from "./judge.ts"
 import type { Got } from "./state.ts"
 
 /** What was mapped before the log began, and what it was. */
 const BEFORE = "memory that was mapped before"
 const PAGES = "which pages were there"
+const HWPOISON = 100
+const SOFT_OFFLINE = 101
 const KERNEL = "what the kernel was built with"
 
 const plain = ({ call, process, state }: Asked): Got | undefined => state.attempt(process, call)
@@ -42,12 +46,20 @@ function dependsOnHidden(asked: Asked, possible: readonly number[]): Taken | und
   return { why: BEFORE, step }
 }
 
+/** Whatever is mapped may be read. */
+const mayBeForbidden = (call: Call): boolean => (bits(call, 2) & (WRITE | EXEC)) !== 0
+
 const protect: Judge = onRange([ENOMEM, EACCES, EPERM], {
+  before: (asked) => dependsOnHidden(asked, mayBeForbidden(asked.call) ? [ENOMEM, EACCES, EPERM] : [ENOMEM, EPERM]),
   explain: function* (asked) {
     const { call, process, state, want } = asked
     const { mm } = process.space
     const [start, end] = pagesOf(arg(call, 0), arg(call, 1))
-    if (want === EACCES && (state.territory.touchesSolid(mm, start, end) || state.mapsUnseen(mm, start, end)))
+    if (
+      want === EACCES &&
+      mayBeForbidden(call) &&
+      (state.territory.touchesSolid(mm, start, end) || state.mapsUnseen(mm, start, end))
+    )
       yield nothingDone(asked, BEFORE)
     yield* refusal(asked, pagesUp(arg(call, 1)))
   }
@@ -77,15 +89,15 @@ function forbidden({ call, process, state }: Asked): Got {
   return OK
 }
 
-/** Advice that asks for pages, or about them: what the simulation knows is only whether there are areas. */
+/** Advice that asks for pages, or about them. No page is brought in here: only areas are asked whether they would do. */
 const aboutPages: ReadonlySet<number> = new Set([
   ADVICE.POPULATE_READ,
   ADVICE.POPULATE_WRITE,
   ADVICE.COLLAPSE,
   ADVICE.GUARD_INSTALL,
   ADVICE.GUARD_REMOVE,
-  100,
-  101
+  HWPOISON,
+  SOFT_OFFLINE
 ])
 
 /** Advice that not every kernel knows, or not in every configuration. */
@@ -100,35 +112,83 @@ const optional: ReadonlySet<number> = new Set([
   ADVICE.DONTNEED_LOCKED
 ])
 
-const advise: Judge = onRange([ENOMEM, EINVAL, EPERM, EACCES, EBADF, EIO, EFAULT, EAGAIN, EBUSY], {
-  perform: (asked) => (aboutPages.has(bits(asked.call, 2)) ? covered(asked) : plain(asked)),
+/** Errors of one advice only. */
+const special: Readonly<Record<number, readonly number[]>> = {
+  [ADVICE.REMOVE]: [EACCES],
+  [ADVICE.WILLNEED]: [EBADF, EIO],
+  [ADVICE.POPULATE_READ]: [EFAULT],
+  [ADVICE.POPULATE_WRITE]: [EFAULT],
+  [ADVICE.COLLAPSE]: [EAGAIN, EBUSY],
+  [HWPOISON]: [EBUSY],
+  [SOFT_OFFLINE]: [EBUSY]
+}
+
+const errorsOf = ({ call }: Asked): readonly number[] => [ENOMEM, EINVAL, EPERM, ...(special[bits(call, 2)] ?? [])]
+
+const advise: Judge = {
+  before: (asked) => dependsOnHidden(asked, errorsOf(asked)),
+  perform: (asked) => (aboutPages.has(bits(asked.call, 2)) ? wouldDo(asked) : plain(asked)),
+  learn: ({ call, state, want }) => {
+    if (want === OK) state.advice.add(bits(call, 2))
+  },
   explain: function* (asked, got) {
     const { call, process, state, want } = asked
+    const { mm } = process.space
     const advice = bits(call, 2)
     const [start, end] = pagesOf(arg(call, 0), arg(call, 1))
-    if (state.territory.touchesSolid(process.space.mm, start, Math.min(end, TASK_PAGES)))
+    if (errorsOf(asked).includes(want) && state.territory.touchesSolid(mm, start, Math.min(end, TASK_PAGES)))
       yield nothingDone(asked, BEFORE)
-    if (want === EINVAL && optional.has(advice)) yield nothingDone(asked, KERNEL)
-    if (want < 0 && got === OK && aboutPages.has(advice)) yield nothingDone(asked, PAGES)
-    if (advice === ADVICE.WILLNEED && want === EBADF) yield nothingDone(asked, KERNEL)
+    if (want === EINVAL && optional.has(advice) && !state.advice.has(advice)) yield nothingDone(asked, KERNEL)
+    if (want === EBADF && advice === ADVICE.WILLNEED) yield nothingDone(asked, KERNEL)
+    if (want < 0 && got === OK && dependsOnPages(asked)) yield nothingDone(asked, PAGES)
   }
-})
+}
 
-/** Is there an area everywhere, of a kind that the call accepts? */
-function covered({ call, process, state }: Asked): Got {
+/** Which pages there are, and whether they can be had, matters for files, and for what is done to pages of memory. */
+function dependsOnPages({ call, process, state, want }: Asked): boolean {
+  const advice = bits(call, 2)
+  if (advice === ADVICE.COLLAPSE || advice === HWPOISON || advice === SOFT_OFFLINE) return true
+  if (advice !== ADVICE.POPULATE_READ && advice !== ADVICE.POPULATE_WRITE) return false
   const { maple, vmas } = state.world.k
   const { mm } = process.space
-  if (offsetInPage(arg(call, 0)) !== 0) return EINVAL
-  const guards =
-    call.name === "madvise" && (bits(call, 2) === ADVICE.GUARD_INSTALL || bits(call, 2) === ADVICE.GUARD_REMOVE)
-  const refused = guards ? VM_SPECIAL | VM_HUGETLB | (bits(call, 2) === ADVICE.GUARD_INSTALL ? VM_LOCKED : 0) : 0
   const [start, end] = pagesOf(arg(call, 0), arg(call, 1))
+  let mapsFile = false
+  for (let v = maple.find(mm, start); v !== 0 && vmas.startOf(v) < end; v = maple.next(mm, v))
+    mapsFile ||= vmas.file(v) !== 0
+  return mapsFile && want !== EACCES && want !== EINVAL
+}
+
+/** Is there an area everywhere, of a kind that the advice accepts? */
+function wouldDo(asked: Asked): Got {
+  const { call, process, state } = asked
+  const { maple, vmas } = state.world.k
+  const { mm } = process.space
+  const advice = bits(call, 2)
+  const [start, end] = pagesOf(arg(call, 0), arg(call, 1))
+  const isGuard = advice === ADVICE.GUARD_INSTALL || advice === ADVICE.GUARD_REMOVE
+  const refused = isGuard
+    ? VM_SPECIAL | VM_HUGETLB | (advice === ADVICE.GUARD_INSTALL ? VM_LOCKED : 0)
+    : VM_IO | VM_PFNMAP
+  const wanted = advice === ADVICE.POPULATE_READ ? READ : advice === ADVICE.POPULATE_WRITE ? WRITE : 0
+  if (offsetInPage(arg(call, 0)) !== 0) return EINVAL
   let at = start
   for (let v = maple.find(mm, start); v !== 0 && vmas.startOf(v) < end; v = maple.next(mm, v)) {
-    if ((vmas.flags(v) & refused) !== 0) return EINVAL
-    if (vmas.startOf(v) > at) return ENOMEM
-    at = vmas.endOf(v)
+    // guards go on behind a hole, and tell in the end
+    if (vmas.startOf(v) > at && !isGuard) return ENOMEM
+    if ((vmas.flags(v) & refused) !== 0 || (vmas.flags(v) & wanted) !== wanted) return EINVAL
+    if (vmas.startOf(v) <= at) at = vmas.endOf(v)
   }
+  return at < end ? ENOMEM : OK
+}
+
+/** Is there an area everywhere? */
+function covered({ call, process, state }: Asked): Got {
+  const { maple, vmas } = state.world.k
+  const [start, end] = pagesOf(arg(call, 0), arg(call, 1))
+  if (offsetInPage(arg(call, 0)) !== 0) return EINVAL
+  let at = start
+  for (let v = maple.lookup(process.space.mm, at); v !== 0 && at < end; v = maple.lookup(process.space.mm, at))
+    at = vmas.endOf(v)
   return at < end ? ENOMEM : OK
 }
 
@@ -147,7 +207,9 @@ const everything: Judge = {
 
 const unmap: Judge = {
   perform: plain,
-  explain: (asked) => refusal(asked, 0),
+  explain: function* (asked) {
+    if (asked.state.hasManyAreas(asked.process.space)) yield* refusal(asked, 0)
+  },
   force: ({ call, process, state, want }) => {
     const [start, end] = pagesOf(arg(call, 0), arg(call, 1))
     if (want === OK && start < end && end <= TASK_PAGES) state.territory.unmap(process.space.mm, start, end)

@@ -9,6 +9,9 @@ import { type Process, type Space, World } from "../world.ts"
 import { type Facts, nothingKnown } from "./facts.ts"
 import { Territory } from "./territory.ts"
 
+/** Linux allows 65530, unless it is told otherwise. */
+const MANY_AREAS = 64_000
+
 /** An answer as one number: a value or an address, or a negative error number; NaN for none of them. */
 export type Got = number
 
@@ -23,6 +26,8 @@ export class State {
   showsPrograms = false
   /** Does the file system place files for huge pages? By the first name of a path. */
   readonly placesForHuge = new Map<string, boolean>()
+  /** Advice that the kernel has taken. */
+  readonly advice = new Set<number>()
   /** Our shared memory segments, by the log's identifiers. */
   readonly segments = new Map<number, number>()
   /** Paths of files that were mapped and that nobody saw being opened. */
@@ -142,9 +147,9 @@ export class State {
     }
   }
 
-  /** Areas that `space` has. */
-  areas(space: Space): number {
-    return this.world.k.maple.size(space.mm)
+  /** Is it near the limit, vm.max_map_count? Here there may be a few areas fewer than there were. */
+  hasManyAreas(space: Space): boolean {
+    return this.world.k.maple.size(space.mm) > MANY_AREAS
   }
 }
 

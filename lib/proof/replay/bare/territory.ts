@@ -110,17 +110,15 @@ export class Territory {
     }
   }
 
-  /** Whatever is in `[start, end)` goes, and something that nobody knows comes. */
+  /** Whatever is in `[start, end)` goes, and something that nobody knows comes; nothing, where that cannot be. */
   put(mm: Mm, start: Vpn, end: Vpn, prot: number): void {
-    this.unmap(mm, start, end)
-    this.place(mm, start, end, this.solid, prot & 7)
+    if (end <= TASK_PAGES && this.unmap(mm, start, end)) this.place(mm, start, end, this.solid, prot & 7)
   }
 
-  /** Takes out whatever is in `[start, end)`. */
-  unmap(mm: Mm, start: Vpn, end: Vpn): void {
+  /** Takes out whatever is in `[start, end)`. False: it is not user space, or sealed. */
+  unmap(mm: Mm, start: Vpn, end: Vpn): boolean {
     const { k } = this
-    const done = runNow(k, () => munmap(k, k.mms.owner(mm), addrOf(start), addrOf(end - start)))
-    if (done !== 0) vmBugOn(`pages ${start} to ${end} cannot be unmapped`)
+    return runNow(k, () => munmap(k, k.mms.owner(mm), addrOf(start), addrOf(end - start))) === 0
   }
 
   private hiddenIn(mm: Mm, start: Vpn, end: Vpn): (readonly [Vpn, Vpn])[] {
