@@ -71,8 +71,6 @@ const ofMemory: ReadonlySet<string> = new Set([
   "shmdt",
   "shmctl",
   "prctl",
-  "pkey_alloc",
-  "pkey_free",
   "mbind",
   "set_mempolicy_home_node",
   "map_shadow_stack",

@@ -10,44 +10,60 @@ import type { Kernel } from "../../mm/kernel.ts"
 
 type Column = Int32Array | Float64Array | Uint8Array
 
-/** Rows in use: which store counts them under which name, and how many elements a row has. */
-type Filled = readonly [store: string, top: string, stride: number]
+/** Rows of a column: which store counts those in use, under which name, and how many there may be. */
+interface Rows {
+  readonly store: string
+  readonly used: string
+  readonly most: (store: object) => number
+}
+
+const rows = (store: string, used: string, most: string, times = 1): Rows => ({
+  store,
+  used,
+  most: (of) => times * numberIn(of, most)
+})
+
+const areas = rows("vmas", "top", "max")
+const nodes = rows("maple", "top", "maxNodes")
+const spaces = rows("mms", "top", "max")
+const objects = rows("files", "objTop", "max")
 
 /** Columns that are filled from below; everything else is copied whole. */
-const filled: Readonly<Record<string, Filled>> = {
-  "vmas.start": ["vmas", "top", 1],
-  "vmas.end": ["vmas", "top", 1],
-  "vmas.pgoffs": ["vmas", "top", 1],
-  "vmas.rec": ["vmas", "top", 16],
-  "maple.key": ["maple", "top", 16],
-  "maple.gap": ["maple", "top", 16],
-  "maple.kid": ["maple", "top", 16],
-  "maple.cnt": ["maple", "top", 1],
-  "maple.root": ["mms", "top", 1],
-  "maple.height": ["mms", "top", 1],
-  "maple.count": ["mms", "top", 1],
-  "ptes.ent": ["ptes", "top", 1024],
-  "ptes.pop": ["ptes", "top", 1],
-  "anon.av": ["anon", "avTop", 8],
-  "anon.ch": ["anon", "chTop", 8],
-  "files.oi": ["files", "objTop", 16],
-  "files.size": ["files", "objTop", 1],
-  "files.commit": ["files", "objTop", 1],
-  "files.fi": ["files", "fileTop", 8],
-  "xarray.ent": ["xarray", "top", 64],
-  "xarray.pop": ["xarray", "top", 1],
-  "xarray.root": ["files", "objTop", 1],
-  "xarray.height": ["files", "objTop", 1],
-  "mappings.links": ["vmas", "top", 4],
-  "mappings.reach": ["vmas", "top", 1],
-  "mappings.roots": ["files", "objTop", 1],
-  "mappings.sizes": ["files", "objTop", 1],
-  "mms.i": ["mms", "top", 16],
-  "mms.d": ["mms", "top", 16],
-  "tasks.i": ["tasks", "top", 8],
-  "tasks.lim": ["tasks", "top", 32],
-  "tasks.fd": ["tasks", "top", 256],
-  "frames.rec": ["frames", "frontier", 8]
+const filled: Readonly<Record<string, Rows>> = {
+  "vmas.start": areas,
+  "vmas.end": areas,
+  "vmas.pgoffs": areas,
+  "vmas.rec": areas,
+  "mappings.links": areas,
+  "mappings.reach": areas,
+  "maple.key": nodes,
+  "maple.gap": nodes,
+  "maple.kid": nodes,
+  "maple.cnt": nodes,
+  "maple.root": spaces,
+  "maple.height": spaces,
+  "maple.count": spaces,
+  "mms.i": spaces,
+  "mms.d": spaces,
+  "ptes.ent": rows("ptes", "top", "max"),
+  "ptes.pop": rows("ptes", "top", "max"),
+  "anon.av": rows("anon", "avTop", "max"),
+  "anon.ch": rows("anon", "chTop", "max", 2),
+  "files.oi": objects,
+  "files.size": objects,
+  "files.commit": objects,
+  "xarray.root": objects,
+  "xarray.height": objects,
+  "mappings.roots": objects,
+  "mappings.sizes": objects,
+  "files.fi": rows("files", "fileTop", "max"),
+  "xarray.ent": rows("xarray", "top", "maxNodes"),
+  "xarray.pop": rows("xarray", "top", "maxNodes"),
+  "tasks.i": rows("tasks", "top", "max"),
+  "tasks.lim": rows("tasks", "top", "max"),
+  "tasks.fd": rows("tasks", "top", "max"),
+  "tasks.cloexec": rows("tasks", "top", "max"),
+  "frames.rec": rows("frames", "frontier", "limit")
 }
 
 /** What never changes while a log is replayed, or is empty between two calls. */
@@ -110,12 +126,14 @@ export class Checkpoint {
   }
 
   private addColumn(name: string, field: string, column: Column): void {
-    const rule = filled[`${name}.${field}`]
-    const store = rule === undefined ? undefined : this.stores.find(([other]) => other === rule[0])?.[1]
-    const used =
-      rule === undefined || store === undefined
-        ? () => column.length
-        : () => Math.min(column.length, rule[2] * numberIn(store, rule[1]))
+    const its = filled[`${name}.${field}`]
+    const store = its === undefined ? undefined : this.stores.find(([other]) => other === its.store)?.[1]
+    let used = (): number => column.length
+    if (its !== undefined && store !== undefined) {
+      const width = column.length / its.most(store)
+      if (!Number.isInteger(width)) vmBugOn(`rows of ${name}.${field} have ${width} elements`)
+      used = () => Math.min(column.length, width * numberIn(store, its.used))
+    }
     this.columns.push({ column, used, copy: column.slice(0, 0), count: 0 })
   }
 
