@@ -1,6 +1,8 @@
 /** Pagewright: typed virtual-memory-area capabilities on Effect, over a simulated Linux mm. Floor 10. */
 export * as Errno from "./flags/Errno.ts"
 export * as MapFlags from "./flags/MapFlags.ts"
+export * as PagemapFlags from "./flags/PagemapFlags.ts"
+export * as ProcmapFlags from "./flags/ProcmapFlags.ts"
 export * as ProtFlags from "./flags/ProtFlags.ts"
 export * as VmFlags from "./flags/VmFlags.ts"
 export * as AccessType from "./vma/AccessType.ts"

@@ -3,24 +3,19 @@ import { Console, Effect, Layer, type Scope } from "effect"
 import { findings as findingsOf } from "../mm/area/check.ts"
 import { byName } from "../flags/Errno.ts"
 import { defaults, type KernelConfig } from "../mm/base/config.ts"
-import type { Verb } from "../mm/base/stop.ts"
-import type { Kernel as CoreKernel } from "../mm/kernel.ts"
 import { createFile as create, unlinkPath, writeObject } from "../mm/object/file.ts"
-import { maps as procMaps } from "../mm/proc/maps.ts"
 import { FILE_REGULAR } from "../mm/store/files.ts"
 import { F_DRIVER } from "../mm/store/frames.ts"
 import { TASK_LIVE } from "../mm/store/tasks.ts"
 import { boot } from "../mm/sys/boot.ts"
 import type { Fail } from "./Fail.ts"
-import { MmObject } from "./handles.ts"
 import type { Markers, Takes } from "./Lockdep.ts"
 import { Kernel, onWorld } from "./machine.ts"
 import { discharged, machineOf } from "./raw.ts"
-import { door } from "./rim.ts"
+import { lockedText, plainText } from "./proc.ts"
 import { type RestoreError, restoreWorld, type SaveError, saveWorld } from "./checkpoint.ts"
 import type { Machine } from "./mm-handle.ts"
 import { settler } from "./settle.ts"
-import { withUsers } from "./user.ts"
 import { type HookCall, World } from "./world.ts"
 
 export { Kernel } from "./machine.ts"
@@ -43,6 +38,8 @@ export interface Options {
     /** Percent of RAM that may be promised in mode 2: 50. */
     readonly overcommitRatio?: number
   }
+  /** Boot parameter vsyscall: does /proc/PID/maps end with the area of the old system-call page? "none" if absent. */
+  readonly vsyscall?: "none" | "xonly"
   /** Table sizes of the simulator itself, for machines that must boot in microseconds. */
   readonly tables?: Partial<Pick<KernelConfig, "maxTables" | "maxVmas" | "maxMms" | "maxFiles" | "maxAnon" | "maxRuns">>
   /** Told of every driver hook that runs, before it runs. */
@@ -51,11 +48,12 @@ export interface Options {
 
 /** Boots a machine. Throws RangeError for options that make none. */
 const bootWorld = (options: Options): World => {
-  const { frames, sysctl, tables } = options
+  const { frames, sysctl, tables, vsyscall } = options
   const w = new World(
     boot({
       ...tables,
       frames: frames ?? defaults.frames,
+      vsyscall: vsyscall ?? defaults.vsyscall,
       maxMapCount: sysctl?.maxMapCount ?? defaults.maxMapCount,
       mmapMinAddr: sysctl?.mmapMinAddr ?? defaults.mmapMinAddr,
       overcommit: sysctl?.overcommitMemory ?? defaults.overcommit,
@@ -228,23 +226,22 @@ export const createFile = (
 /** /proc/PID/maps of process `pid`; empty if there is none.
  * @locks takes each VMA's own lock in turn; mmap_lock, read, for one that is being written
  */
-export const maps = (pid: number): Effect.Effect<string, never, Kernel | Takes<"mmap_lock">> => read(pid, procMaps)
+export const maps = (pid: number): Effect.Effect<string, never, Kernel | Takes<"mmap_lock">> => lockedText(pid, "maps")
 
-/** What `file` says of process `pid`, whose address space stays meanwhile; empty if there is none. */
-const read = (
-  pid: number,
-  file: (k: CoreKernel, mm: number) => Verb<"NEED_LOCK" | "PREEMPT", string>
-): Effect.Effect<string, never, Kernel> =>
-  onWorld((w) =>
-    Effect.suspend(() => {
-      const { tasks } = w.k
-      const mm = Number.isInteger(pid) && pid > 0 && pid < tasks.limit() ? tasks.mm(pid) : 0
-      if (mm === 0) return Effect.succeed("")
-      return withUsers(
-        new MmObject(w, mm),
-        false,
-        () => door(w, 0, () => file(w.k, mm), Effect.succeed),
-        () => Effect.succeed("")
-      )
-    })
-  )
+/** /proc/PID/smaps of process `pid`; empty if there is none.
+ * @locks takes mmap_lock, read
+ */
+export const smaps = (pid: number): Effect.Effect<string, never, Kernel | Takes<"mmap_lock">> =>
+  lockedText(pid, "smaps")
+
+/** /proc/PID/smaps_rollup of process `pid`; empty if there is none.
+ * @locks takes mmap_lock, read; lets writers in between two VMAs
+ */
+export const smapsRollup = (pid: number): Effect.Effect<string, never, Kernel | Takes<"mmap_lock">> =>
+  lockedText(pid, "smapsRollup")
+
+/** The memory lines of /proc/PID/status of process `pid`; empty if there is none. */
+export const status = (pid: number): Effect.Effect<string, never, Kernel> => plainText(pid, "status")
+
+/** /proc/PID/statm of process `pid`; empty if there is none. */
+export const statm = (pid: number): Effect.Effect<string, never, Kernel> => plainText(pid, "statm")

@@ -31,6 +31,17 @@ export {
   store8,
   storeBytes
 } from "./memory.ts"
+export {
+  maps,
+  pagemap,
+  type ProcmapArea,
+  procmapQuery,
+  type ProcmapRequest,
+  smaps,
+  smapsRollup,
+  statm,
+  status
+} from "./proc.ts"
 export { Task, type TaskShape } from "./process.ts"
 export {
   brk,
@@ -38,7 +49,6 @@ export {
   fd,
   type Fd,
   ioctl,
-  maps,
   mmap,
   type MmapRequest,
   mprotect,

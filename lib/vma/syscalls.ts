@@ -7,8 +7,8 @@ import { closeFile, fget, fput } from "../mm/area/object.ts"
 import { pageOf as vpnOf, registerOf } from "../mm/base/units.ts"
 import { installFd, openPath } from "../mm/object/file.ts"
 import { dumpWalk } from "../mm/page/walk.ts"
-import { maps as procMaps } from "../mm/proc/maps.ts"
-import { FMODE_READ, FMODE_WRITE } from "../mm/store/files.ts"
+import { ioctlProc, openProc } from "../mm/proc/file.ts"
+import { FILE_PROC, FMODE_READ, FMODE_WRITE } from "../mm/store/files.ts"
 import { RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK, RLIMIT_STACK } from "../mm/store/tasks.ts"
 import { brk as sysBrk } from "../mm/sys/brk.ts"
 import { mmap as sysMmap } from "../mm/sys/mmap.ts"
@@ -19,14 +19,16 @@ import type { Takes } from "./Lockdep.ts"
 import { onProcess, type Process, type Task } from "./process.ts"
 import { hookAnswer, hookFailure, inner, unitOf } from "./raw.ts"
 import { type Register, wordOf } from "./register.ts"
-import { door, releaseFiles } from "./rim.ts"
+import { door, releaseFiles, type Restore } from "./rim.ts"
 import { settler } from "./settle.ts"
 import type { PageAligned, UserAddr } from "./unit.ts"
+import { tearDownLater } from "./user.ts"
 import { announced, fileHook } from "./world.ts"
 
 export type { Register } from "./register.ts"
 
-type Call<A, E> = Effect.Effect<A, E, Task | Takes<"mmap_lock">>
+/** A system call that takes mmap_lock. */
+export type Call<A, E> = Effect.Effect<A, E, Task | Takes<"mmap_lock">>
 
 // ---- memory
 
@@ -206,13 +208,17 @@ export const fd = (number: number): Fd<Fail<ErrnoName>> => new NumberedFd(number
 const none: Fd<never> = { number: -1 }
 
 const opened = settler("ENOENT", "ENFILE", "EMFILE")
+/** The errno of a call that may fail with any. */
+const failed = (r: number): Effect.Effect<never, Fail<ErrnoName>> =>
+  Effect.fail(hookFailure(make(nameOf(r) ?? "EINVAL")))
 
 const openAs = (p: Process, path: string, mode: OpenMode): Effect.Effect<Fd<never>, unknown> =>
   Effect.uninterruptibleMask((restore) => {
     const { k } = p.world
     const bits = (mode.includes("r") ? FMODE_READ : 0) | (mode.includes("w") ? FMODE_WRITE : 0)
-    const f = openPath(k, path, bits)
-    if (f < 0) return opened(f, { number: -1 })
+    const isProc = path.startsWith("/proc/")
+    const f = isProc ? openProc(k, p.pid, path, bits) : openPath(k, path, bits)
+    if (f < 0) return isProc ? failed(f) : opened(f, { number: -1 })
     const driver = p.world.drivers[k.files.ops(f)]
     const install = (): Effect.Effect<Fd<never>, Fail<"ENOENT" | "ENFILE" | "EMFILE">> => {
       const number = installFd(k, p.pid, f)
@@ -264,6 +270,7 @@ export const ioctl = (
       const { k } = p.world
       const f = k.tasks.file(p.pid, file.number)
       if (f === 0) return fail("EBADF")
+      if (k.files.kind(f) === FILE_PROC) return ofProc(p, f, command, argument, restore)
       const open = p.world.files.get(f)
       const answer = open?.driver.ioctl(open, command, registerOf(wordOf(argument)))
       if (answer === undefined || open === undefined) return fail("ENOTTY")
@@ -278,7 +285,29 @@ export const ioctl = (
     })
   )
 
-// ---- limits, and what /proc shows
+/** A command of a file of /proc; its argument is a struct in the caller's memory. */
+const ofProc = (
+  p: Process,
+  f: number,
+  command: number,
+  argument: Register,
+  restore: Restore
+): Effect.Effect<number, Fail<ErrnoName>> => {
+  const { k } = p.world
+  fget(k, f)
+  const call = door(
+    p.world,
+    p.pid,
+    () => ioctlProc(k, p.pid, f, command, wordOf(argument)),
+    (r): Effect.Effect<number, Fail<ErrnoName>> => (r >= 0 ? Effect.succeed(r) : failed(r))
+  )
+  return Effect.onExit(restore(call), () => {
+    fput(k, f)
+    return tearDownLater(p.world)
+  })
+}
+
+// ---- limits, and page tables
 
 const resources = { AS: RLIMIT_AS, DATA: RLIMIT_DATA, MEMLOCK: RLIMIT_MEMLOCK, STACK: RLIMIT_STACK } as const
 
@@ -287,11 +316,6 @@ const resources = { AS: RLIMIT_AS, DATA: RLIMIT_DATA, MEMLOCK: RLIMIT_MEMLOCK, S
  */
 export const setrlimit = (resource: keyof typeof resources, limit: number): Effect.Effect<void, never, Task> =>
   onProcess((p) => Effect.sync(() => p.world.k.tasks.setRlimit(p.pid, resources[resource], limit, limit)))
-
-/** /proc/self/maps. */
-export const maps: Call<string, never> = onProcess((p) =>
-  door(p.world, p.pid, () => procMaps(p.world.k, p.world.k.tasks.mm(p.pid)), Effect.succeed)
-)
 
 /** The page-table walk to an address, a line a level: index, and the table or the frame. */
 export const walk = (address: Register): Effect.Effect<readonly string[], never, Task> =>

@@ -34,8 +34,12 @@ export const withUsers = <A, E, R, B, E2>(
 const putLater = (w: World, row: number): Effect.Effect<void> =>
   Effect.suspend(() => {
     mmputAsync(w.k, row)
-    return w.k.deferredMmput.length === 0 ? Effect.void : Effect.asVoid(worker(teardown(w)))
+    return tearDownLater(w)
   })
+
+/** Leaves address spaces whose last user went to a worker. */
+export const tearDownLater = (w: World): Effect.Effect<void> =>
+  w.k.deferredMmput.length === 0 ? Effect.void : Effect.asVoid(worker(teardown(w)))
 
 const teardown = (w: World): Effect.Effect<void> => Effect.asVoid(door(w, 0, () => drainMmput(w.k), Effect.succeed))
 
