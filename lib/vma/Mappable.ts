@@ -22,12 +22,13 @@ import { type Agreement, MappableObject, type Mapping } from "./mappable-object.
 import type { InvalidateOpts } from "./mapping-space.ts"
 import { IdentityObject, takeOver } from "./mapping-identity.ts"
 import { onProcess, type Task } from "./process.ts"
-import type { AddrRange, PageRange } from "./Range.ts"
+import type { MemoryFile } from "./memory-file.ts"
+import { type AddrRange, intersect, make as range, type PageRange } from "./Range.ts"
 import { failureOf, inner, mappableOf, servicesAs, unitOf } from "./raw.ts"
 import type { AfterUnlock } from "./region.ts"
 import { type Register, wordOf } from "./register.ts"
 import { door } from "./rim.ts"
-import type { Answer, Ask, BusError } from "./translation.ts"
+import { type Answer, type Ask, type BusError, busError } from "./translation.ts"
 import type { PageAligned, UserAddr } from "./unit.ts"
 import { flush } from "./world.ts"
 
@@ -105,6 +106,36 @@ export const make = <
     )
   )
 
+/** An object of fixed length, such as a vdso: its bytes are `file` from `offset` on, and nobody is told of its mappings. Beyond
+ * its length is SIGBUS.
+ * @source gvisor pkg/sentry/mm/special_mappable.go
+ */
+export const special = <const Max extends Access = "r-x">(definition: {
+  readonly name: string
+  readonly file: MemoryFile
+  /** Byte offset in the file; 0 if absent. */
+  readonly offset?: number
+  /** Bytes; whole pages. */
+  readonly length: number
+  /** `"r-x"` if absent. */
+  readonly maxPerms?: Max
+}): Effect.Effect<Mappable<Max>, Fail<"ENOMEM">, Kernel | Scope.Scope> => {
+  const { file, length, name, offset = 0 } = definition
+  const whole = range<"mappable">(0, length)
+  const beyond = busError(failOf("EFAULT"))
+  return make<Max>({
+    name,
+    ...(definition.maxPerms === undefined ? {} : { maxPerms: definition.maxPerms }),
+    translate: (ask) => {
+      const source = intersect(whole, ask.optional)
+      if (ask.required.end <= length) return ask.translation({ source, file, offset: offset + source.start })
+      return ask.required.start < length
+        ? { translations: [ask.translation({ source, file, offset: offset + source.start })], error: beyond }
+        : { translations: [], error: beyond }
+    }
+  })
+}
+
 /** Every mapping of `range` forgets its translations: the next access asks again. Private copies stay unless they are to go
  * too.
  * @locks none, so it may be called while others fault, and by the object itself
@@ -129,7 +160,8 @@ export type MLockMode = (typeof MLockMode)[keyof typeof MLockMode]
 /** The greater of two modes. */
 export const mlockMax = (a: MLockMode, b: MLockMode): MLockMode => (a > b ? a : b)
 
-interface Placement {
+/** What a mapping may be asked to be, whatever it maps. */
+export interface Placement {
   /** Bytes; rounded up to pages. */
   readonly length: Register
   /** Where; a hint, unless `fixed`. */
@@ -146,7 +178,7 @@ interface Placement {
 }
 
 /** At `addr` or nowhere. Without either of the two, what is there makes it fail with ENOMEM. */
-interface Fixed {
+export interface Fixed {
   readonly fixed?: boolean
   /** What is there goes. */
   readonly unmap?: boolean
@@ -169,6 +201,8 @@ export interface PrivateOpts<Max extends Access> extends Placement, Fixed {
   readonly identity: MappingIdentity<Max>
   /** Byte offset in the object. */
   readonly offset?: Register
+  /** Name in /proc/PID/maps; the identity's if absent. Mappings of two names do not merge. */
+  readonly hint?: string
   readonly private: true
   readonly perms: Access
   /** What mprotect may at most give; all if absent. */
@@ -179,6 +213,7 @@ export interface PrivateOpts<Max extends Access> extends Placement, Fixed {
 export interface SharedOpts<Max extends Access> extends Placement, Fixed {
   readonly identity: MappingIdentity<Max>
   readonly offset?: Register
+  readonly hint?: string
   readonly private?: false
   /** What it may be used for. */
   readonly perms: Within<Max>
@@ -207,7 +242,10 @@ export const map = <Max extends Access>(
         const identity = options.identity === undefined ? undefined : inner(options.identity, IdentityObject)
         const ceiling = options.private === true || identity === undefined ? "rwx" : identity.object.max
         return mmapObject(p.world.k, p.pid, {
-          file: identity === undefined ? 0 : identity.rowOn(p.world),
+          file:
+            identity === undefined
+              ? 0
+              : identity.rowOn(p.world, options.identity === undefined ? undefined : options.hint),
           length: wordOf(options.length),
           offset: options.identity === undefined ? 0 : wordOf(options.offset ?? 0),
           addr: wordOf(options.addr ?? 0),

@@ -33,30 +33,53 @@ export interface IdentityOptions<out R = never> {
 export class IdentityObject {
   readonly object: MappableObject
   readonly msync: ((range: MappableRange) => Effect.Effect<void, Fail<ErrnoName>>) | undefined
-  readonly #row: number
+  readonly #scope: Scope.Closeable
+  /** Rows of files by name: the first is its own. */
+  readonly #rows = new Map<string, number>()
   #live = true
   constructor(
     object: MappableObject,
-    row: number,
+    scope: Scope.Closeable,
     msync?: (range: MappableRange) => Effect.Effect<void, Fail<ErrnoName>>
   ) {
     this.object = object
-    this.#row = row
+    this.#scope = scope
     this.msync = msync
   }
-  /** Its row of files. Throws RangeError once its Scope has ended, and on another machine. */
-  rowOn(world: World): number {
-    if (!this.#live || world !== this.object.world)
-      throw new RangeError(`an identity of ${this.object.name} is used where it is not alive`)
-    return this.#row
+
+  /** An open file of that name, which it holds; 0 when rows ran out. Files of two names are two: their mappings do not merge. */
+  open(name: string, id: string): number {
+    const { max, ops, row, world } = this.object
+    const { files } = world.k
+    const f = files.allocFile(FILE_OBJECT, row, FMODE_READ | ((bits(max) & 2) === 0 ? 0 : FMODE_WRITE), name)
+    if (f === 0) return 0
+    files.addObjRefs(row, 1)
+    files.setOps(f, ops)
+    files.setId(f, id)
+    world.files.set(f, { driver: this.object, state: this, scope: this.#scope })
+    this.#rows.set(name, f)
+    return f
   }
+  /** Its row of files, or another one for a name of its own; the first one where rows ran out.
+   * Throws RangeError once its Scope has ended, and on another machine.
+   */
+  rowOn(world: World, name = ""): number {
+    const own = this.#rows.values().next().value
+    if (!this.#live || own === undefined || world !== this.object.world)
+      throw new RangeError(`an identity of ${this.object.name} is used where it is not alive`)
+    if (name === "") return own
+    return this.#rows.get(name) ?? (this.open(name, world.k.files.id(own)) || own)
+  }
+
   /** Does a Scope hold it? */
   isHeld(): boolean {
     return this.#live
   }
-  end(): number {
+
+  /** Its Scope has ended. @returns the rows that it held */
+  end(): readonly number[] {
     this.#live = false
-    return this.#row
+    return [...this.#rows.values()]
   }
 }
 
@@ -69,9 +92,10 @@ export const takeOver = (object: MappableObject): Effect.Effect<void> =>
     files.addObjRefs(row, 1)
     for (let f = 1; f < files.fileLimit(); f++) {
       if (files.kind(f) !== FILE_OBJECT || files.obj(f) !== row) continue
-      const state = new IdentityObject(object, f)
+      const scope = yield* Scope.make()
+      const state = new IdentityObject(object, scope)
       state.end()
-      world.files.set(f, { driver: object, state, scope: yield* Scope.make() })
+      world.files.set(f, { driver: object, state, scope })
     }
     const areas: number[] = []
     for (let v = mappings.find(row, 0, Infinity); v !== 0; v = mappings.next(v, 0, Infinity)) areas.push(v)
@@ -93,30 +117,22 @@ export const identity = <Max extends Access, R = never>(
         Effect.flatMap(Scope.make(), (scope) =>
           Effect.suspend((): Effect.Effect<IdentityObject, Fail<"ENFILE">> => {
             const own = inner(object, MappableObject)
-            const w = own.world
-            const { files } = w.k
-            const mode = FMODE_READ | ((bits(own.max) & 2) === 0 ? 0 : FMODE_WRITE)
-            const f = files.allocFile(FILE_OBJECT, own.row, mode, options.name ?? own.name)
-            if (f === 0) return fail("ENFILE")
-            files.addObjRefs(own.row, 1)
-            files.setOps(f, own.ops)
-            const device = options.device ?? 1
-            const inode = options.inode ?? own.row
-            files.setId(f, `${twoDigits(device >> 20)}:${twoDigits(device & 0xfffff)} ${inode}`)
             const { msync } = options
             const it = new IdentityObject(
               own,
-              f,
+              scope,
               msync === undefined ? undefined : (range) => Effect.provideContext(msync(range), services)
             )
-            w.files.set(f, { driver: own, state: it, scope })
+            const device = options.device ?? 1
+            const id = `${twoDigits(device >> 20)}:${twoDigits(device & 0xfffff)} ${options.inode ?? own.row}`
+            if (it.open(options.name ?? own.name, id) === 0) return fail("ENFILE")
             return Effect.succeed(it)
           })
         ),
         (it) =>
           Effect.suspend(() => {
             const w = it.object.world
-            fput(w.k, it.end())
+            for (const f of it.end()) fput(w.k, f)
             return releaseFiles(w)
           })
       ),
