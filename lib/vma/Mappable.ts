@@ -13,7 +13,7 @@ import { invalidate as forget } from "../mm/object/invalidate.ts"
 import { FILE_OBJECT } from "../mm/store/files.ts"
 import { mmapObject } from "../mm/sys/mmap-object.ts"
 import type { Access, Within } from "./AccessType.ts"
-import { bits } from "./AccessType.ts"
+import { bits, effective } from "./AccessType.ts"
 import { type ErrnoName, type Fail, fail, make as failOf } from "./Fail.ts"
 import type { Takes } from "./Lockdep.ts"
 import { type Kernel, onWorld } from "./machine.ts"
@@ -234,14 +234,17 @@ export type MMapOpts<Max extends Access> = AnonymousOpts | PrivateOpts<Max> | Sh
 export const map = <Max extends Access>(
   options: MMapOpts<Max>
 ): Effect.Effect<PageAligned<UserAddr>, Fail<ErrnoName>, Task | Takes<"mmap_lock">> =>
-  onProcess((p) =>
-    door(
+  onProcess((p) => {
+    const identity = options.identity === undefined ? undefined : inner(options.identity, IdentityObject)
+    const ceiling = options.private === true || identity === undefined ? "rwx" : identity.object.max
+    const maxPerms = options.maxPerms ?? ceiling
+    if (effective(maxPerms) !== maxPerms)
+      return Effect.die(new RangeError(`maxPerms is ${maxPerms}, and not reading: expected ${effective(maxPerms)}`))
+    return door(
       p.world,
       p.pid,
-      () => {
-        const identity = options.identity === undefined ? undefined : inner(options.identity, IdentityObject)
-        const ceiling = options.private === true || identity === undefined ? "rwx" : identity.object.max
-        return mmapObject(p.world.k, p.pid, {
+      () =>
+        mmapObject(p.world.k, p.pid, {
           file:
             identity === undefined
               ? 0
@@ -254,7 +257,7 @@ export const map = <Max extends Access>(
           noReplace: options.noReplace === true,
           map32Bit: options.map32Bit === true,
           perms: bits(options.perms),
-          maxPerms: bits(options.maxPerms ?? ceiling),
+          maxPerms: bits(maxPerms),
           private: options.private === true || (options.identity === undefined && options.private !== false),
           growsDown: options.growsDown === true,
           stack: options.stack === true,
@@ -262,9 +265,8 @@ export const map = <Max extends Access>(
           required: options.precommit === "required",
           mlock: options.mlockMode ?? MLockMode.None,
           force: options.force === true
-        })
-      },
+        }),
       (r): Effect.Effect<PageAligned<UserAddr>, Fail<ErrnoName>> =>
         r >= 0 ? Effect.succeed(unitOf(r)) : Effect.fail(failureOf(failOf(nameOf(r) ?? "EINVAL")))
     )
-  )
+  })

@@ -3,7 +3,7 @@
  */
 import { Effect, Fiber } from "effect"
 import { VM_ACCOUNT, VM_GROWSDOWN, VM_MAYEXEC, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_WRITE } from "../flags/bits.ts"
-import { OK } from "../flags/Errno.ts"
+import { EAGAIN, ENOMEM, OK } from "../flags/Errno.ts"
 import { PAGE_SIZE, TASK_PAGES } from "../mm/base/units.ts"
 import { BRK, START_BRK, START_STACK } from "../mm/store/mms.ts"
 import { TASK_LIVE } from "../mm/store/tasks.ts"
@@ -42,7 +42,9 @@ export const makeProcess = (w: World, name: string): Effect.Effect<Process, Fail
     )
   })
 
-/** A child of `p` with a copy of everything; handed to `own` before an interruption can lose it. */
+/** A child of `p` with a copy of everything; handed to `own` before an interruption can lose it. Whatever errno an object
+ * refuses with to be mapped by the child, the fork says ENOMEM.
+ */
 export const forkProcess = <A, R>(
   p: Process,
   name: string,
@@ -52,7 +54,10 @@ export const forkProcess = <A, R>(
     p.world,
     p.pid,
     () => fork(p.world.k, p.pid, name),
-    (pid) => (pid > 0 ? own(new Process(p.world, pid, name)) : Effect.flatMap(made(pid, undefined), () => Effect.never))
+    (pid) =>
+      pid > 0
+        ? own(new Process(p.world, pid, name))
+        : Effect.flatMap(made(pid === EAGAIN ? EAGAIN : ENOMEM, undefined), () => Effect.never)
   )
 
 /** Runs a program as process `p` in a fiber of its own, and ends the process when it is over. To be run masked, so that

@@ -25,7 +25,6 @@ import { canDoMlock, mayExpandVm, mlockFutureOk } from "../area/account.ts"
 import { getUnmappedArea, startGap } from "../area/gap.ts"
 import { mmapUnlock, needMmap, tryMmap, WRITE as WRITE_MODE } from "../area/mmap-lock.ts"
 import { fget, fput } from "../area/object.ts"
-import { vmBugOn } from "../base/debug.ts"
 import { T_MMAP } from "../base/trace.ts"
 import type { Verb } from "../base/stop.ts"
 import {
@@ -67,6 +66,7 @@ export interface ObjectRequest {
   readonly noReplace: boolean
   readonly map32Bit: boolean
   readonly perms: number
+  /** Reading included, if anything is. */
   readonly maxPerms: number
   readonly private: boolean
   readonly growsDown: boolean
@@ -128,8 +128,6 @@ function refuses(o: ObjectRequest, pages: number): number {
 }
 
 function flagsOf(o: ObjectRequest): number {
-  if ((o.maxPerms & (WRITE | EXEC)) !== 0 && (o.maxPerms & READ) === 0)
-    vmBugOn("permissions that something may have at most include writing or executing, not reading")
   const bit = (is: boolean, lo: number): number => (is ? lo : 0)
   const shared = !o.private
   return (

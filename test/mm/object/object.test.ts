@@ -7,7 +7,7 @@ import {
   READ as READING,
   WRITE as WRITING
 } from "../../../lib/flags/FaultFlags.ts"
-import { EINVAL, EIO } from "../../../lib/flags/Errno.ts"
+import { EAGAIN, EINVAL, EIO, EPERM } from "../../../lib/flags/Errno.ts"
 import { EXEC, READ, WRITE } from "../../../lib/flags/ProtFlags.ts"
 import { checkIdle } from "../../../lib/mm/area/check.ts"
 import { putObject, T_MAPPED, T_SIGBUS } from "../../../lib/mm/area/object.ts"
@@ -25,6 +25,7 @@ import { allocPages, createMemory, decRef, holders, mapInternal, pageOf } from "
 import { fault } from "../../../lib/mm/page/fault.ts"
 import { mapAhead } from "../../../lib/mm/page/fill.ts"
 import { FILE_OBJECT } from "../../../lib/mm/store/files.ts"
+import { RLIMIT_MEMLOCK } from "../../../lib/mm/store/tasks.ts"
 import { mmapObject, type ObjectRequest } from "../../../lib/mm/sys/mmap-object.ts"
 import { exit, reap } from "../../../lib/mm/sys/process.ts"
 import { mremap } from "../../../lib/mm/sys/mremap.ts"
@@ -144,7 +145,7 @@ describe("an object of a user's", () => {
     checkIdle(k)
   })
 
-  it("hears of each mapping, answers for its pages, and hears of each piece that is unmapped", () => {
+  it("hears of each mapping, answers for its pages, and hears of each piece that is unmapped [G-MAP-02, G-MAP-07]", () => {
     const s = fresh()
     expect(s.mapObject(0, 4, 2)).toBe(0)
     expect([s.read(0), s.read(3)]).toEqual([3, 6])
@@ -161,7 +162,7 @@ describe("an object of a user's", () => {
     expect(s.news()).toEqual(["add_mapping [0, 2) @0", "add_mapping [2, 4) @2", "remove_mapping [0, 4) @0"])
   })
 
-  it("refuses a mapping: what MAP_FIXED replaced is gone, and nothing came", () => {
+  it("refuses a mapping: what MAP_FIXED replaced is gone, and nothing came [G-MAP-02, G-MM-02]", () => {
     const s = fresh()
     s.map("aa")
     s.refusal = EINVAL
@@ -170,7 +171,7 @@ describe("an object of a user's", () => {
     expect(s.news()).toEqual(["add_mapping [0, 2) @0"])
   })
 
-  it("refuses a fork: the child is undone, and hears of what it had got", () => {
+  it("refuses a fork: the child is undone, and hears of what it had got [G-MAP-09, G-FK-01]", () => {
     const s = fresh()
     s.mapObject(0, 1)
     s.mapObject(4, 1, 3)
@@ -183,7 +184,7 @@ describe("an object of a user's", () => {
     expect(s.news()).toEqual(["add_mapping [0, 1) @0", "remove_mapping [0, 1) @0"])
   })
 
-  it("is asked again before a page is written that was translated for reading", () => {
+  it("is asked again before a page is written that was translated for reading [G-PF-09]", () => {
     const s = fresh()
     s.mapObject(0, 2)
     s.read(0)
@@ -201,7 +202,7 @@ describe("an object of a user's", () => {
     expect(mapInternal(s.k, s.memory, 0, 1)![0]![0]).toBe(1)
   })
 
-  it("is only read for a private mapping, whose writes go to a copy", () => {
+  it("is only read for a private mapping, whose writes go to a copy [G-OPT-14, G-PF-04, G-MSP-04, G-MSP-05]", () => {
     const s = fresh()
     s.mapObject(0, 2, 0, { private: true })
     s.write(1)
@@ -215,7 +216,7 @@ describe("an object of a user's", () => {
     expect(s.news(), "unless copies are to go too").toEqual(["translate 1 r"])
   })
 
-  it("is asked again after an invalidation, by object or by address", () => {
+  it("is asked again after an invalidation, by object or by address [G-MAP-14, G-MSP-06]", () => {
     const s = fresh()
     s.mapObject(0, 4)
     for (const page of [0, 1, 2, 3]) s.read(page)
@@ -232,7 +233,7 @@ describe("an object of a user's", () => {
     expect(s.read(8)).toBe(-FAULT_SIGBUS)
   })
 
-  it("hears of the second place before the first one goes, when a mapping moves", () => {
+  it("hears of the second place before the first one goes, when a mapping moves [G-MAP-08, G-MAP-11, G-REM-05]", () => {
     const s = fresh()
     const { k, task } = s
     s.mapObject(0, 2, 1)
@@ -245,6 +246,32 @@ describe("an object of a user's", () => {
     s.refusal = EINVAL
     expect(call(k, () => mremap(k, task, at(8), 16384, 16384, 3, at(0)), s.hook)).toBe(EINVAL)
     expect(s.area(8)).not.toBe(0)
+    s.refusal = 0
+    s.news()
+    call(k, () => mremap(k, task, at(8), 0, 8192, 1, 0), s.hook)
+    expect(s.news()[0], "a second view of what is there: of length 0 at first").toMatch(/^copy_mapping \[8, 8\) @1 to/)
+  })
+
+  it("counts against RLIMIT_MEMLOCK: none at all is EPERM, too much EAGAIN; a privileged task has no limit [G-OPT-19]", () => {
+    const s = fresh()
+    const { k, task } = s
+    k.tasks.setRlimit(task, RLIMIT_MEMLOCK, 0, 0)
+    expect(s.mapObject(0, 1, 0, { mlock: 1 }), "privileged").toBe(0)
+    k.tasks.setCaps(task, 0)
+    expect(s.mapObject(0, 1, 0, { mlock: 1 })).toBe(EPERM)
+    k.tasks.setRlimit(task, RLIMIT_MEMLOCK, 8192, 8192)
+    expect(s.mapObject(2, 2, 0, { mlock: 2 })).toBe(EAGAIN)
+    expect(s.mapObject(2, 1, 0, { mlock: 2 })).toBe(0)
+  })
+
+  it("lies below the lowest address only by force, with fixed and unmap [G-OPT-22]", () => {
+    const s = fresh()
+    s.k.tasks.setCaps(s.task, 0)
+    const low = -HERE
+    expect(s.mapObject(low, 1)).toBe(EPERM)
+    expect(s.mapObject(low, 1, 0, { unmap: false, force: true })).toBe(EPERM)
+    expect(s.mapObject(low, 1, 0, { force: true })).toBe(0)
+    expect(s.read(low)).toBe(1)
   })
 
   it("keeps a frame that somebody maps when its page has left the memory file", () => {
