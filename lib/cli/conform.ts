@@ -64,9 +64,12 @@ async function judgeFile(
   readInto: (file: string, lines: LineReader) => Promise<void>,
   { areas, onFile, onHeader }: Watch
 ): Promise<void> {
-  const lines = (areas === false ? newQuickReader : newReader)((record, line) => {
-    if (record.kind === "header") onHeader?.(record)
-    session.take(record, line)
+  const lines = (areas === false ? newQuickReader : newReader)({
+    take: (record, line) => {
+      if (record.kind === "header") onHeader?.(record)
+      session.take(record, line)
+    },
+    note: session.note
   })
   await readInto(file, lines)
   try {

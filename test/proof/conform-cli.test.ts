@@ -94,6 +94,24 @@ it.each([
   expect(err).toContain(message)
 })
 
+it("counts and names what it does not know, and goes on", async () => {
+  const [head = "", ...rest] = few.split("\n")
+  const strange = [
+    head.replace('"theme":"', '"theme":"new ').replace('"rlimits":{}', '"kernel":"7.1","rlimits":{"NPROC":1}'),
+    '{"comment":"between records"}',
+    '{"i":0,"op":"fadvise64","a":["key",{"size":3}],"r":-1,"e":"ENOSPC"}',
+    '{"i":1,"op":"toString","a":[],"r":null}',
+    ...rest.map((line) => line.replace(/^\{"i":(\d+)/, (_, i) => `{"i":${Number(i) + 2}`))
+  ].join("\n")
+  const { err, exitCode, out } = await conform(put("strange.jsonl", strange))
+  expect({ err, exitCode }).toEqual({ err: "", exitCode: 0 })
+  expect(out).toMatch(/^new b-bad +1 +62 +/m)
+  expect(out).toContain(
+    "1 sequences have calls that this version does not have, and are judged up to them: fadvise64 1, toString 1"
+  )
+  expect(out).toContain("record comment 1, field kernel of seq 1, limit NPROC 1")
+})
+
 const lines = few.split("\n")
 it.each<[string, string | Uint8Array, string]>([
   ["an empty file", "", ":1: the file is empty"],
@@ -104,7 +122,11 @@ it.each<[string, string | Uint8Array, string]>([
   ["a file that breaks off within a line", few.slice(0, few.indexOf('"op"') + 9), ":2: not JSON"],
   ["a lost line", [...lines.slice(0, 5), ...lines.slice(6)].join("\n"), ":6: operation 5 where 4 was expected"],
   ["a broken line", few.replace('"a":[', '"a":{'), ":2: not JSON"],
-  ["a limit that is none of memory", few.replace('"rlimits":{}', '"rlimits":{"NPROC":1}'), ":1: rlimits holds NPROC"],
+  ["arguments that are none", few.replace('"a":["0x', '"a":["x0'), ":2: a holds x0"],
+  ["a process that does not live", few.replace('"i":3,"op"', '"i":3,"p":2,"op"'), ":5: an operation of process 2"],
+  ["a header that describes no process", few.replace("-408000 rw-p 3000 exe", "-800000408000 rw-p 3000 exe"), ":1: "],
+  ["nothing but blank lines", " \n\n", ":2: the file holds no sequence"],
+  ["records of another kind", '{"note":1}\n{"more":1}\n', ":1: no record of format 1: it begins with note"],
   ["a packed file that breaks off", packed.subarray(0, 2000), ": cannot read on: unexpected end of file"],
   ["a packed file of something else", gzipSync("{}\n"), ":1: no record of format 1"]
 ])("%s is one line with its place, and exit code 2", async (what, content, message) => {

@@ -11,7 +11,7 @@ const golden = (name: string): string =>
 
 const judge = (text: string, options: Options = {}): Tally => {
   const session = new Session(newMachines(), { shown: 1, ...options })
-  const reader = (options.areas === false ? newQuickReader : newReader)((record, line) => session.take(record, line))
+  const reader = (options.areas === false ? newQuickReader : newReader)(session)
   reader.push(new TextEncoder().encode(text))
   reader.finish()
   session.finish(reader.count)

@@ -98,7 +98,6 @@ it.each([
   ["\u0001\u0002", "not JSON: ??"],
   ["[]", "record is no object"],
   ["7", "record is no object"],
-  ["{}", "no record of format 1"],
   ['{"t":"exec","pid":1}', "format 2"],
   ['{"seq":null}', "seq is neither"],
   [JSON.stringify({ ...header, root: 1 }), "root is neither"],
@@ -107,14 +106,8 @@ it.each([
   [JSON.stringify({ ...header, st: [1, 2, 3, 4] }), "st is not five numbers"],
   [JSON.stringify({ ...header, init: ["nonsense"] }), "no line of an area: nonsense"],
   [JSON.stringify({ ...header, init: [7] }), "init holds number"],
-  ['{"op":"rd","a":[]}', "without a result"],
-  ['{"op":"rd","a":"x","r":0}', "a is no list"],
-  ['{"op":"rd","a":["0xzz"],"r":0}', "a holds 0xzz, which is no number"],
-  ['{"op":"rd","a":[1.5],"r":0}', "a holds 1.5, which is no whole number"],
-  ['{"op":"rd","a":[],"r":1e300}', "which is no whole number"],
   ['{"i":-1,"op":"rd","a":[],"r":0}', "i is no number of an operation"],
   ['{"p":"x","op":"rd","a":[],"r":0}', "p is no number of a process"],
-  ['{"op":"rd","a":[],"sig":"SIGSEGV","addr":"0x0"}', "a signal without a code"],
   ['{"op":"rd","a":[],"r":0,"st":{"x":[1,2,3,4,5]}}', "st names a process x"],
   ['{"op":"rd","a":[],"r":0,"d":{"0":{"-":["200000000800"]}}}', "no multiple of the page size"],
   ['{"op":"rd","a":[],"r":0,"d":{"0":{"+":["5000-4000 rw-p 0 -|rd||.|0,0,0,0,0,0,0,0"]}}}', "ends before it starts"],
@@ -127,13 +120,38 @@ it.each([
   expect(() => parseRecord(text)).toThrow(/^[^\n]+$/)
 })
 
+it.each([
+  ['{"op":"rd","a":[]}', "without a result"],
+  ['{"op":"rd","a":"x","r":0}', "a is no list"],
+  ['{"op":"rd","a":["0xzz"],"r":0}', "a holds 0xzz, which is no number"],
+  ['{"op":"rd","a":[1.5],"r":0}', "a holds 1.5, which is no whole number"],
+  ['{"op":"rd","a":[],"r":1e300}', "which is no whole number"],
+  ['{"op":"rd","a":[],"sig":"SIGSEGV","addr":"0x0"}', "a signal without a code"]
+])("%s is odd: right only for a call that we do not have", (text, message) => {
+  expect(parseRecord(text)).toMatchObject({ args: [], oddity: expect.stringContaining(message) as string })
+})
+
+it("what format 1 does not have is noted and left out", () => {
+  const notes: string[] = []
+  const read = (record: object): Recorded => parseRecord(JSON.stringify(record), true, (what) => notes.push(what))
+  const area = "1000-2000 r--p 0 -|rd zz mr sd||.|0,0,0,0,0,0,0,0"
+  expect(read({ ...header, host: "h", rlimits: { NPROC: "many", AS: 5 } })).toMatchObject({
+    rlimits: new Map([["AS", 5]])
+  })
+  expect(read({ op: "rd", a: [], r: 0, took: 5, d: { 0: { "+": [area, area] } } })).toMatchObject({
+    deltas: [[0, { here: [{ flags: "rd mr sd" }, { text: area }] }]]
+  })
+  expect(read({ comment: "", seen: 1 })).toEqual({ kind: "stray", name: "comment" })
+  expect(notes).toEqual(["field host of seq", "limit NPROC", "field took of op", "VmFlags zz", "VmFlags zz"])
+})
+
 describe.each([
   ["a reader", newReader],
   ["a quick reader", newQuickReader]
 ])("%s", (_what, newReaderOf) => {
   const readAll = (chunks: ReadonlyArray<Uint8Array>): ReadonlyArray<readonly [number, Recorded["kind"]]> => {
     const found: Array<readonly [number, Recorded["kind"]]> = []
-    const reader = newReaderOf((record, at) => found.push([at, record.kind]))
+    const reader = newReaderOf({ take: (record, at) => found.push([at, record.kind]), note: () => {} })
     for (const chunk of chunks) reader.push(chunk)
     reader.finish()
     return found

@@ -23,6 +23,9 @@ export class Puppet implements World {
 
   constructor(private readonly script: Readonly<Record<string, () => Pose>> = {}) {}
 
+  has(name: string): boolean {
+    return Object.hasOwn(this.script, name)
+  }
   perform(op: Op): Result | undefined {
     const pose = this.script[op.name]?.()
     if (pose === undefined) return undefined

@@ -12,7 +12,7 @@ import { processMadvise } from "../../mm/sys/process-madvise.ts"
 import { exit, fork, reap } from "../../mm/sys/process.ts"
 import { runNow } from "../../mm/sys/run-now.ts"
 import { userLoad8, userStore8 } from "../../mm/sys/trap.ts"
-import { type Args, calls } from "../calls.ts"
+import { type Args, type Call, calls } from "../calls.ts"
 import type { Header, Op, Result } from "./record.ts"
 import { beginRecorded, bootRecorded } from "./recorded-world.ts"
 import { type FlagTexts, View } from "./view.ts"
@@ -32,6 +32,11 @@ export function newMachines(): (header: Header) => World {
     })
   }
 }
+
+/** Calls by registers alone. Not the record itself, which has names that are no calls: `constructor`. */
+const table: ReadonlyMap<string, Call> = new Map(Object.entries(calls))
+/** More bytes than any recorded file has. */
+const MOST_READ = 1 << 24
 
 /** Of failed loads, as the recorder's last sweep has them. */
 const letters: Readonly<Record<number, string>> = { [FAULT_MAPERR]: "M", [FAULT_ACCERR]: "A", [FAULT_SIGBUS]: "B" }
@@ -55,20 +60,28 @@ class Machine implements World {
     this.tasks[0] = task
   }
 
+  /** What is no call by registers alone. */
+  private static readonly own: ReadonlyMap<string, (m: Machine, op: Op, arg: Args) => Result> = new Map([
+    ["rd", (m, { process }, arg) => m.access(arg(0), userLoad8(m.k, m.mmOf(process), arg(0)))],
+    ["wr", (m, { process }, arg) => m.access(arg(0), userStore8(m.k, m.mmOf(process), arg(0), Number(arg(1)) & 255))],
+    ["fork", (m, { process }, arg) => m.fork(process, Number(arg(0)))],
+    ["exit", (m, { process }) => m.exit(process)],
+    ["pread64", (m, { process }, arg) => m.read(process, arg)],
+    ["pwrite64", (m, op, arg) => valueOf(pwrite(m.k, m.taskOf(op.process), arg(0), bytesOfHex(op.data), arg(1)))],
+    ["mincore", (m, { process }, arg) => m.mincore(process, arg)],
+    ["process_madvise", (m, { args, process }) => m.processMadvise(process, args)]
+  ])
+
+  has(name: string): boolean {
+    return Machine.own.has(name) || table.has(name)
+  }
+
   perform(op: Op): Result | undefined {
     const { args, name, process } = op
     const arg = (at: number): Word => args[at] ?? 0
-    if (name === "rd") return this.access(arg(0), userLoad8(this.k, this.mmOf(process), arg(0)))
-    if (name === "wr") {
-      return this.access(arg(0), userStore8(this.k, this.mmOf(process), arg(0), Number(arg(1)) & 255))
-    }
-    if (name === "fork") return this.fork(process, Number(arg(0)))
-    if (name === "exit") return this.exit(process)
-    if (name === "pread64") return this.read(process, arg)
-    if (name === "mincore") return this.mincore(process, arg)
-    if (name === "process_madvise") return this.processMadvise(process, args)
-    if (name === "pwrite64") return valueOf(pwrite(this.k, this.taskOf(process), arg(0), bytesOfHex(op.data), arg(1)))
-    const answer = calls[name]?.(this.k, this.taskOf(process), arg)
+    const own = Machine.own.get(name)
+    if (own !== undefined) return own(this, op, arg)
+    const answer = table.get(name)?.(this.k, this.taskOf(process), arg)
     if (answer === undefined) return undefined
     return valueOf(typeof answer === "number" ? answer : this.run(() => answer))
   }
@@ -140,7 +153,7 @@ class Machine implements World {
   }
 
   private read(process: number, arg: Args): Result {
-    const into = new Uint8Array(Number(arg(1)))
+    const into = new Uint8Array(Math.min(Number(arg(1)), MOST_READ))
     const n = pread(this.k, this.taskOf(process), arg(0), into, arg(2))
     return n < 0 ? valueOf(n) : { kind: "value", value: n, also: hexOfBytes(into.subarray(0, n)) }
   }

@@ -1,11 +1,14 @@
 /** Lines of format 1 into records; whatever is not one is refused in a few words. Floor 9. */
 import type { Word } from "../../mm/base/units.ts"
+import { knownLetters } from "./letters.ts"
 import { codesOf, MOST_PAGES } from "./pages.ts"
 import {
   type Area,
   type ByProcess,
   type Delta,
   FormatError,
+  type LimitName,
+  limitNames,
   type Op,
   type Recorded,
   type Result,
@@ -13,25 +16,51 @@ import {
 } from "./record.ts"
 
 type Fields = { readonly [key: string]: unknown }
+/** Is told of what there is not. */
+export type Note = (what: string) => void
+
+const headerFields: ReadonlySet<string> = new Set(["seq", "theme", "root", "rlimits", "brk", "st", "init"])
+const opFields: ReadonlySet<string> = new Set([
+  "i",
+  "p",
+  "op",
+  "a",
+  "data",
+  "r",
+  "e",
+  "sig",
+  "code",
+  "addr",
+  "vec",
+  "out",
+  "d",
+  "f",
+  "st"
+])
+
+function noteOthers(fields: Fields, known: ReadonlySet<string>, of: string, note: Note): void {
+  for (const name in fields) if (!known.has(name)) note(`field ${short(name)} of ${of}`)
+}
 
 const none: ByProcess<never> = []
 const emptySweep: ReadonlyMap<number, ReadonlyMap<number, string>> = new Map()
 
 /** The record that `line` holds; what an operation did to areas only if `areas` is to be read.
  * Throws FormatError, which says what is wrong in one line.
+ * @param note - is told of fields, flags and limits that format 1 does not have; they are left out
  */
-export function parseRecord(line: string, areas = true): Recorded {
+export function parseRecord(line: string, areas = true, note: Note = () => {}): Recorded {
   const fields = objectOf(jsonOf(line), "record")
   if ("op" in fields) {
     const { a } = fields
     const isExact = !Array.isArray(a) || !a.some(isLarge)
-    return opOf(isExact ? fields : objectOf(jsonOf(withHex(line)), "record"), areas)
+    return opOf(isExact ? fields : objectOf(jsonOf(withHex(line)), "record"), areas, note)
   }
-  if ("seq" in fields) return headerOf(fields)
+  if ("seq" in fields) return headerOf(fields, note)
   if ("end" in fields) return { kind: "end", sweep: sweepOf(fields["end"]) }
   if ("dead" in fields) return { kind: "dead" }
   if ("t" in fields) throw new FormatError("a record of format 2; conform takes format 1")
-  throw new FormatError("no record of format 1: neither seq, op, end nor dead")
+  return { kind: "stray", name: short(Object.keys(fields)[0] ?? "nothing") }
 }
 
 /** Integers among the arguments that a double may not hold. */
@@ -56,13 +85,16 @@ const short = (text: string): string => {
   return shown.replaceAll(/\p{Cc}/gu, "?") || "an empty line"
 }
 
-function headerOf(fields: Fields): Recorded {
+function headerOf(fields: Fields, note: Note): Recorded {
+  noteOthers(fields, headerFields, "seq", note)
   const seq = fields["seq"]
   if (typeof seq !== "number" && typeof seq !== "string") throw new FormatError("seq is neither a number nor a name")
-  const rlimits = new Map<string, number>()
+  const rlimits = new Map<LimitName, number>()
   for (const [name, bytes] of Object.entries(objectOf(fields["rlimits"] ?? {}, "rlimits"))) {
-    if (typeof bytes !== "number" || !(bytes >= 0)) throw new FormatError(`rlimits.${name} is no number of bytes`)
-    rlimits.set(name, bytes)
+    const limit = limitNames.find((known) => known === name)
+    if (limit === undefined) note(`limit ${short(name)}`)
+    else if (typeof bytes === "number" && bytes >= 0) rlimits.set(limit, bytes)
+    else throw new FormatError(`rlimits.${name} is no number of bytes`)
   }
   if (typeof fields["root"] !== "boolean") throw new FormatError("root is neither true nor false")
   return {
@@ -73,12 +105,13 @@ function headerOf(fields: Fields): Recorded {
     rlimits,
     brk: Number(wordOf(fields["brk"], "brk")),
     stats: statsOf(fields["st"]),
-    areas: areasOf(fields["init"], "init")
+    areas: areasOf(fields["init"], "init", note)
   }
 }
 
-function opOf(fields: Fields, areas: boolean): Op {
-  const { a, d, f, i, p, st } = fields
+function opOf(fields: Fields, areas: boolean, note: Note): Op {
+  noteOthers(fields, opFields, "op", note)
+  const { d, f, i, p, st } = fields
   if (i !== undefined && !isCount(i)) throw new FormatError("i is no number of an operation")
   if (p !== undefined && !isCount(p)) throw new FormatError("p is no number of a process")
   return {
@@ -86,14 +119,31 @@ function opOf(fields: Fields, areas: boolean): Op {
     i: i ?? -1,
     process: p ?? 0,
     name: stringOf(fields["op"], "op"),
-    args: listOf(a, "a").map((arg) => wordOf(arg, "a")),
-    data: "data" in fields && fields["op"] !== "pread64" ? stringOf(fields["data"], "data") : "",
-    result: resultOf(fields),
+    ...callOf(fields),
     hasEffect: d !== undefined || f !== undefined || st !== undefined,
-    deltas: areas && d !== undefined ? byProcess(d, "d", deltaOf) : none,
-    forked: areas && f !== undefined ? byProcess(f, "f", (lines) => areasOf(lines, "f")) : none,
+    deltas: areas && d !== undefined ? byProcess(d, "d", (delta) => deltaOf(delta, note)) : none,
+    forked: areas && f !== undefined ? byProcess(f, "f", (lines) => areasOf(lines, "f", note)) : none,
     stats: st === undefined ? none : byProcess(st, "st", statsOf)
   }
+}
+
+/** Arguments and result. Those of a call that we do not have may be of any kind. */
+function callOf(fields: Fields): Pick<Op, "args" | "data" | "result" | "oddity"> {
+  let oddity: string | undefined
+  const orElse = <A>(read: () => A, otherwise: A): A => {
+    try {
+      return read()
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error
+      oddity ??= error.message
+      return otherwise
+    }
+  }
+  const isWritten = "data" in fields && fields["op"] !== "pread64"
+  const args = orElse(() => listOf(fields["a"], "a").map((arg) => wordOf(arg, "a")), [])
+  const data = orElse(() => (isWritten ? stringOf(fields["data"], "data") : ""), "")
+  const result = orElse(() => resultOf(fields), { kind: "nothing" })
+  return oddity === undefined ? { args, data, result } : { args, data, result, oddity }
 }
 
 function resultOf(fields: Fields): Result {
@@ -112,10 +162,10 @@ function resultOf(fields: Fields): Result {
   return { kind: "value", value, also: String(also) }
 }
 
-function deltaOf(value: unknown): Delta {
+function deltaOf(value: unknown, note: Note): Delta {
   const fields = objectOf(value, "d")
   const gone = "-" in fields ? listOf(fields["-"], "d").map((start) => pageOf(stringOf(start, "d"))) : []
-  return { gone, here: "+" in fields ? areasOf(fields["+"], "d") : [] }
+  return { gone, here: "+" in fields ? areasOf(fields["+"], "d", note) : [] }
 }
 
 function statsOf(value: unknown): Stats {
@@ -146,13 +196,15 @@ function byProcess<A>(value: unknown, what: string, read: (value: unknown) => A)
   return found
 }
 
-const areasOf = (value: unknown, what: string): readonly Area[] =>
-  listOf(value, what).map((line) => areaOf(stringOf(line, what)))
+const areasOf = (value: unknown, what: string, note: Note): readonly Area[] =>
+  listOf(value, what).map((line) => areaWith(stringOf(line, what), note))
 
 const head = /^([0-9a-f]{1,16})-([0-9a-f]{1,16}) ([r-][w-][x-][sp]) ([0-9a-f]{1,16}) (\S+)$/
 
 /** An area line: three fields for the stub's own, five for the others. */
-export function areaOf(text: string): Area {
+export const areaOf = (text: string): Area => areaWith(text, () => {})
+
+function areaWith(text: string, note: Note): Area {
   const [place = "", flags = "", name, pages, numbers, ...more] = text.split("|")
   const found = head.exec(place)
   const isStub = pages === undefined
@@ -171,7 +223,7 @@ export function areaOf(text: string): Area {
     perms: found[3]!,
     offset: pageOf(found[4]!),
     file: found[5]!,
-    flags,
+    flags: knownLetters(flags, note),
     name,
     isStub,
     pages: isShown ? codesOf(pages, end - start) : undefined,

@@ -4,13 +4,21 @@ import { parseRecord } from "./parse.ts"
 import { FormatError, type Recorded } from "./record.ts"
 import { OpScanner } from "./scan.ts"
 
-/** Lines into records; `take` gets the record of each, and may refuse it with a FormatError. */
-export function newReader(take: (record: Recorded, line: number) => void): LineReader {
-  return new Lines((text, line) => refusing(line, () => take(parseRecord(text), line)))
+/** Gets records. */
+export interface Taker {
+  /** The record of a line. May refuse it with a FormatError. */
+  readonly take: (record: Recorded, line: number) => void
+  /** Something that format 1 does not have, in a few words. */
+  readonly note: (what: string) => void
+}
+
+/** Lines into records. */
+export function newReader({ note, take }: Taker): LineReader {
+  return new Lines((text, line) => refusing(line, () => take(parseRecord(text, true, note), line)))
 }
 
 /** The same without what operations did to areas, which is a few times quicker. */
-export function newQuickReader(take: (record: Recorded, line: number) => void): LineReader {
+export function newQuickReader({ note, take }: Taker): LineReader {
   const scanner = new OpScanner()
   return new ByteLines(
     (bytes, from, to, line) => {
@@ -18,7 +26,7 @@ export function newQuickReader(take: (record: Recorded, line: number) => void): 
       if (op !== undefined) refusing(line, () => take(op, line))
       return op !== undefined
     },
-    (text, line) => refusing(line, () => take(parseRecord(text, false), line))
+    (text, line) => refusing(line, () => take(parseRecord(text, false, note), line))
   )
 }
 

@@ -42,6 +42,11 @@ export interface Area {
   readonly numbers: readonly number[]
 }
 
+/** Limits that a header may set, by their names after `RLIMIT_`. */
+export const limitNames = ["DATA", "STACK", "MEMLOCK", "AS"] as const
+
+export type LimitName = (typeof limitNames)[number]
+
 /** Begins a sequence. */
 export interface Header {
   readonly kind: "header"
@@ -49,7 +54,7 @@ export interface Header {
   readonly theme: string
   readonly root: boolean
   /** Limits in bytes, by the name after `RLIMIT_`. */
-  readonly rlimits: ReadonlyMap<string, number>
+  readonly rlimits: ReadonlyMap<LimitName, number>
   /** Where the heap begins, in bytes. */
   readonly brk: number
   readonly stats: Stats
@@ -82,6 +87,8 @@ export interface Op {
   readonly process: number
   readonly name: string
   readonly args: readonly Word[]
+  /** What is wrong with its arguments or its result, which only a call that we do not have may have so. */
+  readonly oddity?: string
   /** Bytes to be written, in hex. */
   readonly data: string
   readonly result: Result
@@ -104,5 +111,12 @@ export interface Dead {
   readonly kind: "dead"
 }
 
+/** A record that format 1 does not have. */
+export interface Stray {
+  readonly kind: "stray"
+  /** Its first field. */
+  readonly name: string
+}
+
 /** A line of the file. */
-export type Recorded = Header | Op | End | Dead
+export type Recorded = Header | Op | End | Dead | Stray

@@ -4,7 +4,6 @@ import { addrOf } from "../../mm/base/units.ts"
 import type { Kernel } from "../../mm/kernel.ts"
 import { fget } from "../../mm/area/object.ts"
 import { openAnonymous, RDWR, reopen, writeObject } from "../../mm/object/file.ts"
-import { flagLetters } from "../../mm/proc/smaps.ts"
 import {
   FILE_DIR,
   FILE_NOEXEC,
@@ -25,7 +24,8 @@ import { pickMmapLayout } from "../../mm/sys/personality.ts"
 import { spawn } from "../../mm/sys/process.ts"
 import { runNow } from "../../mm/sys/run-now.ts"
 import { userLoad8, userStore8 } from "../../mm/sys/trap.ts"
-import { type Area, FormatError, type Header } from "./record.ts"
+import { wordOfLetters } from "./letters.ts"
+import { type Area, FormatError, type Header, type LimitName } from "./record.ts"
 
 /** The recorder's process in a kernel. */
 export interface RecordedProcess {
@@ -50,7 +50,7 @@ const sizes = {
   maxRuns: 16
 }
 
-const limits: Readonly<Record<string, number>> = {
+const limits: Readonly<Record<LimitName, number>> = {
   DATA: tasks.RLIMIT_DATA,
   STACK: tasks.RLIMIT_STACK,
   MEMLOCK: tasks.RLIMIT_MEMLOCK,
@@ -78,11 +78,7 @@ export function beginRecorded(k: Kernel, header: Header): RecordedProcess {
   if (!header.root) k.tasks.setIds(task, NOBODY, NOBODY)
   k.tasks.setRlimit(task, tasks.RLIMIT_MEMLOCK, 8 * MIB, 8 * MIB)
   k.tasks.setRlimit(task, tasks.RLIMIT_STACK, 8 * MIB, Infinity)
-  for (const [name, bytes] of header.rlimits) {
-    const limit = limits[name]
-    if (limit === undefined) throw new FormatError(`rlimits holds ${name}, which is no limit of memory`)
-    k.tasks.setRlimit(task, limit, bytes, bytes)
-  }
+  for (const [name, bytes] of header.rlimits) k.tasks.setRlimit(task, limits[name], bytes, bytes)
   pickMmapLayout(k, task)
   const labels = installFiles(k, task)
   placeStub(k, task, header, labels)
@@ -154,7 +150,7 @@ function placeStub(k: Kernel, task: tasks.Task, { areas, brk }: Header, labels: 
   for (const area of areas) {
     if (area.name === "[vsyscall]") continue
     if (!area.isStub) throw new FormatError(`init holds ${area.text}, which is not the recorder's own`)
-    const [lo, hi] = wordOf(area.flags)
+    const [lo, hi] = wordOfLetters(area.flags)
     const file = area.file === "exe" ? exe : 0
     const kind = kinds[area.name]
     const placed = runNow(k, () =>
@@ -188,22 +184,3 @@ function touch(k: Kernel, mm: number, addr: number): void {
 }
 
 const pgoffOf = (area: Area): number | undefined => (area.file === "exe" ? area.offset : undefined)
-
-const bitOf = new Map<string, readonly [lo: number, hi: number]>()
-for (let bit = 0; bit < 32; bit++) {
-  bitOf.set(flagLetters(1 << bit, 0), [1 << bit, 0])
-  bitOf.set(flagLetters(0, 1 << bit), [0, 1 << bit])
-}
-
-/** The flag word that smaps prints as `letters`. */
-function wordOf(letters: string): readonly [lo: number, hi: number] {
-  let lo = 0
-  let hi = 0
-  for (const pair of letters === "" ? [] : letters.split(" ")) {
-    const bits = bitOf.get(pair)
-    if (bits === undefined) throw new FormatError(`init holds a flag ${pair}, which there is not`)
-    lo |= bits[0]
-    hi |= bits[1]
-  }
-  return [lo, hi]
-}

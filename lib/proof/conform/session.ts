@@ -59,6 +59,9 @@ export class Session {
   private readonly seen = newSeen()
   private readonly hasAreas: boolean
   private current: Sequence | undefined
+  /** Of the file that is being read. */
+  private hasBegun = false
+  private firstStray: LineError | undefined
 
   constructor(
     private readonly newWorld: (header: Header) => World,
@@ -69,27 +72,43 @@ export class Session {
   }
 
   /** The next record of a file. Throws FormatError where it may not stand there. */
-  take(record: Recorded, line: number): void {
+  readonly take = (record: Recorded, line: number): void => {
     if (record.kind === "header") this.begin(record)
+    else if (record.kind === "stray") this.stray(record.name, line)
     else if (this.current === undefined) throw new FormatError("no sequence has begun: its header is missing")
     else if (record.kind === "op") this.op(this.current, record, line)
     else this.end(this.current, record, line)
   }
 
-  /** A file is over, `lines` long. Throws LineError where a sequence is not. */
+  /** Something that format 1 does not have: it is counted, and left out. */
+  readonly note = (what: string): void => this.tally.unknown.add(what)
+
+  /** A file is over, `lines` long. Throws LineError where a sequence is not, or if there was none. */
   finish(lines: number): void {
-    if (this.current === undefined) return
-    throw new LineError(lines, `the file ends within sequence ${this.current.header.seq}: its end record is missing`)
+    const { current, firstStray, hasBegun } = this
+    this.hasBegun = false
+    this.firstStray = undefined
+    if (current !== undefined) {
+      throw new LineError(lines, `the file ends within sequence ${current.header.seq}: its end record is missing`)
+    }
+    if (!hasBegun) throw firstStray ?? new LineError(lines, "the file holds no sequence")
+  }
+
+  /** A file of nothing else is none of ours. */
+  private stray(name: string, line: number): void {
+    this.firstStray ??= new LineError(line, `no record of format 1: it begins with ${name}`)
+    this.note(`record ${name}`)
   }
 
   private begin(header: Header): void {
+    this.hasBegun = true
     if (this.current !== undefined) {
       throw new FormatError(`sequence ${header.seq} begins before sequence ${this.current.header.seq} has ended`)
     }
     this.current = {
       header,
       state: new State(header, this.hasAreas),
-      world: this.newWorld(header),
+      world: this.worldOf(header),
       counts: { ...newCounts(), sequences: 1 },
       missing: new Names(),
       coverage: this.options.coverage === true ? new Coverage() : undefined,
@@ -102,14 +121,28 @@ export class Session {
     }
   }
 
+  private worldOf(header: Header): World {
+    try {
+      return this.newWorld(header)
+    } catch (error) {
+      if (error instanceof FormatError) throw error
+      throw new FormatError(`sequence ${header.seq} cannot begin: ${textOf(error)}`)
+    }
+  }
+
   private op(run: Sequence, op: Op, line: number): void {
+    if (op.oddity !== undefined && run.world.has(op.name)) throw new FormatError(op.oddity)
+    const isRun = op.result.kind !== "nothing" || op.oddity !== undefined
+    if (isRun && !run.state.processes.has(op.process)) {
+      throw new FormatError(`an operation of process ${op.process}, which does not live`)
+    }
     if (op.i >= 0 && op.i !== run.next) throw new FormatError(`operation ${op.i} where ${run.next} was expected`)
     run.next++
     run.counts.operations++
     if (run.next === 1) this.guarded(run, line, undefined, () => this.judgeState(run))
     run.state.apply(op)
-    const agrees = !run.isOver && op.result.kind !== "nothing" && this.perform(run, op, line)
-    if (op.result.kind === "nothing" && !run.isOver) run.counts.skipped++
+    const agrees = !run.isOver && isRun && this.perform(run, op, line)
+    if (!isRun && !run.isOver) run.counts.skipped++
     run.counts.notJudged = run.counts.operations - run.counts.judged - run.counts.skipped
     run.coverage?.note(op, agrees)
   }

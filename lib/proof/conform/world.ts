@@ -32,7 +32,9 @@ export const newSeen = (): Seen => ({
 
 /** A machine that can be told to do what was recorded. An area is a number to go on from; 0 is none. */
 export interface World {
-  /** Performs an operation; undefined where it is not built. */
+  /** Is there such a call? */
+  readonly has: (name: string) => boolean
+  /** Performs an operation; undefined where there is no such call, or not this form of it. */
   readonly perform: (op: Op) => Result | undefined
   /** Processes that live, in rising order. */
   readonly processes: () => readonly number[]
