@@ -109,7 +109,7 @@ it("counts and names what it does not know, and goes on", async () => {
   expect(out).toContain(
     "1 sequences have calls that this version does not have, and are judged up to them: fadvise64 1, toString 1"
   )
-  expect(out).toContain("record comment 1, field kernel of seq 1, limit NPROC 1")
+  expect(out).toContain("field kernel of seq 1, limit NPROC 1, record comment 1")
 })
 
 const lines = few.split("\n")
