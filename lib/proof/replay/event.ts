@@ -166,7 +166,7 @@ export interface Sink {
   readonly event: (event: Event) => void
   /** Line `line` is none of the format: it is reported and skipped. `why` in a few words. */
   readonly malformed: (line: number, why: string) => void
-  /** What the reader had to assume at line `line`, because the log does not tell. */
+  /** What the reader took somebody for at line `line`, because the log does not tell; in words that can be counted. */
   readonly assumed?: (line: number, what: string) => void
 }
 

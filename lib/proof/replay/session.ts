@@ -34,6 +34,10 @@ export class Session implements Sink, Player, Listener {
   private order: Order | undefined
   private stage: { readonly player: Player; readonly world: World } | undefined
   private readonly records = new Map<number, ProcessRecord>()
+  /** What the reader had to assume. */
+  private readonly taken = new Map<string, number>()
+  /** What was told of processes already: events may be performed more than once. */
+  private readonly booked = new WeakSet<Event>()
 
   constructor(private readonly options: Options = {}) {
     this.tally = new Tally(options.shown ?? 5)
@@ -47,8 +51,12 @@ export class Session implements Sink, Player, Listener {
     tally.reordered = this.order?.reordered ?? 0
     tally.lines = this.lines.count
     if (tally.events === 0) throw new LineError(this.firstBad(), this.notALog())
-    for (const process of this.world.processes.values()) this.close(process, "")
-    if (this.player instanceof Machine) tally.assumed = this.player.assumed
+    const open = new Set(this.world.processes.values())
+    for (const process of open) {
+      open.delete(process)
+      this.close(process, "", open)
+    }
+    tally.assumed = this.player instanceof Machine ? this.player.assumed : this.taken
   }
 
   event(event: Event): void {
@@ -73,15 +81,19 @@ export class Session implements Sink, Player, Listener {
       throw new LineError(this.firstBad(), this.notALog())
   }
 
+  assumed(_line: number, what: string): void {
+    this.taken.set(what, (this.taken.get(what) ?? 0) + 1)
+  }
+
   perform(event: Event): Verdict {
     const process = this.world.find(event.pid)
     if (event.kind === "end" && process !== undefined) {
-      this.close(process, event.signal === 0 ? `exited with ${event.status}` : `ended by signal ${event.signal}`)
+      const end = event.signal === 0 ? `exited with ${event.status}` : `ended by signal ${event.signal}`
+      this.close(process, end, this.world.processes.values())
     }
     if (event.kind !== "call") {
       const verdict = this.player.perform(event)
-      if (event.kind === "exec") this.recordOf(event.pid).programs.push(event.path)
-      if (event.kind === "clone" && event.childPid !== event.pid) this.begin(event.pid, event.childPid)
+      if (!this.booked.has(event)) this.book(event)
       return verdict
     }
     const isAsked = event.n === this.options.at
@@ -151,25 +163,25 @@ export class Session implements Sink, Player, Listener {
     return record
   }
 
+  private book(event: Event): void {
+    this.booked.add(event)
+    if (event.kind === "exec") this.recordOf(event.pid).programs.push(event.path)
+    if (event.kind === "clone" && event.childPid !== event.pid) this.begin(event.pid, event.childPid)
+  }
+
   /** A child runs its parent's program until it runs one of its own. */
   private begin(parent: number, child: number): void {
     this.records.delete(child)
     this.recordOf(child).programs.push(...this.recordOf(parent).programs.slice(-1))
   }
 
-  /** A process is over: what it had is kept, unless it lived in the address space of another. */
-  private close(process: Process, end: string): void {
+  /** A process is over: what it had is kept, unless it lived in the address space of another that is not. */
+  private close(process: Process, end: string, open: Iterable<Process>): void {
     const record = this.recordOf(process.pid)
     record.end = end
     let isShared = false
-    for (const other of this.world.processes.values())
-      if (other !== process && other.space === process.space && !this.isOver(other)) isShared = true
-    if (!isShared) record.areas = this.areasOf(process)
-    this.records.delete(process.pid)
-  }
-
-  private isOver({ pid }: Process): boolean {
-    return !this.records.has(pid)
+    for (const other of open) if (other !== process && other.space === process.space) isShared = true
+    record.areas = isShared ? undefined : this.areasOf(process)
   }
 
   private snap(call: Call, process: Process, before: readonly Area[]): void {

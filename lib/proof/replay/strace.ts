@@ -154,7 +154,7 @@ export class StraceReader implements LogReader {
       )
       return this.threads.appear(tid)
     }
-    this.sink.assumed?.(at, `${tid} is a thread of ${other.process.pid}: the log does not show where it comes from`)
+    this.sink.assumed?.(at, "threads of the only process")
     return this.bear(other, tid, at, THREAD)
   }
 
