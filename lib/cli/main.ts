@@ -9,6 +9,8 @@ const flags = {
   "no-maps": { type: "boolean" },
   check: { type: "boolean" },
   at: { type: "string" },
+  svg: { type: "string" },
+  pid: { type: "string" },
   json: { type: "boolean" },
   debug: { type: "boolean" },
   version: { type: "boolean" },
@@ -28,6 +30,8 @@ const about: Readonly<Record<Flag, string>> = {
   "no-maps": "conform: compare answers, sizes and the last sweep, not the map after each operation; much faster",
   check: "conform: also look for broken invariants of the simulation after each operation",
   at: "replay: the address space after call N of the log as well, from 0",
+  svg: "replay: draws the address space over time into this file",
+  pid: "replay: whose address space --svg draws; by default that of the process with the most calls",
   json: "one JSON object instead of text",
   debug: "stack traces with errors",
   version: "the version of this library",
@@ -87,13 +91,22 @@ const commands: ReadonlyMap<string, Command> = new Map([
     {
       usage: "replay FILE",
       what: "replays the log of a program (strace -f, or format 2; plain or .gz): its maps, and whether we do what Linux did",
-      options: ["at"],
+      options: ["at", "svg", "pid"],
       run: async (operands, options, io) => {
         const [file, ...more] = operands
         if (file === undefined) throw new CommandError("replay: name the log: pagewright replay FILE")
         if (more.length > 0) throw new CommandError(`replay: one log at a time, not also ${more.join(" ")}`)
         const { replayFile } = await import("./replay.ts")
-        return replayFile(file, { json: options.json === true, at: countOf(options.at, "--at") }, io)
+        return replayFile(
+          file,
+          {
+            json: options.json === true,
+            at: countOf(options.at, "--at"),
+            svg: options.svg,
+            pid: countOf(options.pid, "--pid")
+          },
+          io
+        )
       }
     }
   ]

@@ -1,7 +1,12 @@
 /** `pagewright replay FILE`: replays the log of a program on the simulation. Floor 11. */
+import { writeFileSync } from "node:fs"
+import { basename } from "node:path"
+import { History } from "../proof/replay/history.ts"
 import { jsonOfReplay, textOfReplay } from "../proof/replay/report.ts"
 import { Session } from "../proof/replay/session.ts"
-import { CommandError, EXIT_CHECK_FAILED, EXIT_OK, type Io } from "./io.ts"
+import { svgOf } from "../proof/replay/svg.ts"
+import type { Tally } from "../proof/replay/tally.ts"
+import { CommandError, EXIT_CHECK_FAILED, EXIT_OK, firstLine, type Io } from "./io.ts"
 import { commandErrorOf, type ReadInto, whileReading } from "./log-file.ts"
 
 /** How to replay. */
@@ -9,6 +14,10 @@ export interface ReplayOptions {
   readonly json: boolean
   /** The call after which the address space is shown. */
   readonly at: number | undefined
+  /** Where a picture of an address space over time goes. */
+  readonly svg: string | undefined
+  /** Whose address space that is; the process with the most calls if absent. */
+  readonly pid: number | undefined
 }
 
 /** Replays `file`; answers the exit code. */
@@ -19,8 +28,24 @@ export async function replayFile(file: string, options: ReplayOptions, io: Io): 
   if (options.at !== undefined && tally.snapshot === undefined) {
     throw new CommandError(`${file}: there is no call ${options.at}; the log has ${tally.total.total} calls, from 0`)
   }
+  if (options.svg !== undefined) await draw(file, options.svg, tally, options.pid, io)
   io.out(options.json ? `${JSON.stringify(jsonOfReplay(tally, file))}\n` : textOfReplay(tally, file))
   return tally.agrees ? EXIT_OK : EXIT_CHECK_FAILED
+}
+
+/** Draws a picture. The log is read once more, now that it is known how long it is. */
+async function draw(file: string, to: string, tally: Tally, pid: number | undefined, io: Io): Promise<void> {
+  const records = pid === undefined ? tally.processes : tally.processes.filter((record) => record.pid === pid)
+  const [most] = [...records].sort((a, b) => b.calls - a.calls)
+  if (most === undefined) throw new CommandError(`${file}: there is no process ${pid ?? ""}`)
+  const history = new History(most.pid, most.calls)
+  await replay(file, new Session({ watch: (call, process, world) => history.watch(call, process, world) }), io)
+  const title = `${basename(file)}: process ${most.pid}, ${most.programs.join(" → ")}`
+  try {
+    writeFileSync(to, svgOf(history, title))
+  } catch (cause) {
+    throw new CommandError(`${to} cannot be written: ${firstLine(cause)}`, { cause })
+  }
 }
 
 function replay(file: string, session: Session, io: Io): Promise<void> {
