@@ -88,7 +88,7 @@ describe("a saved machine", () => {
       })
     ))
 
-  it("asks objects first to forget what would not survive, and is not saved where one cannot", () =>
+  it("asks objects first to forget what would not survive, and is not saved where one cannot [G-MAP-17]", () =>
     onKernel(
       Effect.gen(function* () {
         let asked = 0

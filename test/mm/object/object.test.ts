@@ -7,7 +7,7 @@ import {
   READ as READING,
   WRITE as WRITING
 } from "../../../lib/flags/FaultFlags.ts"
-import { EAGAIN, EINVAL, EIO, EPERM } from "../../../lib/flags/Errno.ts"
+import { EAGAIN, EFAULT, EINVAL, EIO, EPERM } from "../../../lib/flags/Errno.ts"
 import { EXEC, READ, WRITE } from "../../../lib/flags/ProtFlags.ts"
 import { checkIdle } from "../../../lib/mm/area/check.ts"
 import { putObject, T_MAPPED, T_SIGBUS } from "../../../lib/mm/area/object.ts"
@@ -69,6 +69,7 @@ class Scene extends Line {
     this.heard.push(`translate ${pgoff} ${access === WRITING ? "rw" : access === READING ? "r" : "rx"}`)
     if (pgoff >= 8) return T_SIGBUS
     const p = pageOf(k, this.memory, pgoff)
+    if (p === 0) return T_SIGBUS
     if (!this.generous) return p
     mapAhead(k, v, k.vmas.startOf(v) + pgoff - k.vmas.pgoff(v), p, true)
     return T_MAPPED
@@ -250,6 +251,79 @@ describe("an object of a user's", () => {
     s.news()
     call(k, () => mremap(k, task, at(8), 0, 8192, 1, 0), s.hook)
     expect(s.news()[0], "a second view of what is there: of length 0 at first").toMatch(/^copy_mapping \[8, 8\) @1 to/)
+  })
+
+  it("is asked for a copy of what is there, as writable as it is, and within its offsets [G-MAP-10]", () => {
+    const s = fresh()
+    const { k, task } = s
+    const at = (page: number): number => (HERE + page) * 4096
+    expect(s.mapObject(0, 2, 2 ** 51)).toBe(0)
+    s.news()
+    const far = (2 ** 52 - 2 ** 51) * 4096
+    expect(call(k, () => mremap(k, task, at(0), 8192, far, 1, 0), s.hook)).toBeLessThan(0)
+    expect(s.news(), "a length that its offsets cannot have is refused before it hears of it").toEqual([])
+    expect(
+      call(k, () => mremap(k, task, at(5), 8192, 8192, 3, at(8)), s.hook),
+      "nothing is there"
+    ).toBe(EFAULT)
+    expect(s.news()).toEqual([])
+  })
+
+  it("is unmapped in order: pages, then the object is told, then its file goes, when no lock is held [G-UN-03, G-ID-05]", () => {
+    const s = fresh()
+    const { k } = s
+    s.mapObject(0, 2)
+    s.read(0)
+    s.news()
+    const seen: string[] = []
+    const { hook } = s
+    s.hook = (h, v, ...rest) => {
+      const slot = k.ptes.slot(k.mms.pgd(s.mm), HERE)
+      seen.push(
+        `${hookNames[h]}: ${slot < 0 || k.ptes.isNone(slot) ? "no page" : "a page"}, ${k.files.fileRefs(s.file)} hold`
+      )
+      return hook!(h, v, ...rest)
+    }
+    s.munmap(0, 2)
+    s.hook = hook
+    expect(seen).toEqual(["remove_mapping: no page, 2 hold"])
+    expect(k.files.fileRefs(s.file)).toBe(1)
+  })
+
+  it("has its pages out of page tables and TLBs before their frames are let go of [G-MSP-07]", () => {
+    const s = fresh()
+    const { k } = s
+    s.mapObject(0, 1)
+    s.read(0)
+    const p = pageOf(k, s.memory, 0)
+    decRef(k, s.memory, 0, 1)
+    expect(k.frames.refcount(p)).toBe(1)
+    invalidate(k, s.object, 0, 1, false)
+    expect([k.frames.refcount(p), s.read(0)]).toEqual([0, -FAULT_SIGBUS])
+  })
+
+  it("tells a fork that is under way: what it invalidates meanwhile, the child does not have either [G-MSP-09]", () => {
+    const s = fresh()
+    s.mapObject(0, 1)
+    s.mapObject(2, 1, 2, { private: true })
+    s.read(0)
+    s.write(2)
+    const { hook } = s
+    let told = false
+    s.hook = (h, ...rest) => {
+      const r = hook!(h, ...rest)
+      if (h === H_ADD_MAPPING && !told) {
+        told = true
+        invalidate(s.k, s.object, 0, 8, true)
+      }
+      return r
+    }
+    const child = s.fork()
+    s.hook = hook
+    expect([child.read(2), s.read(2)], "the private copies are gone on both sides").toEqual([3, 3])
+    child.hook = hook
+    call(s.k, () => exit(s.k, child.task), hook)
+    reap(s.k, child.task)
   })
 
   it("counts against RLIMIT_MEMLOCK: none at all is EPERM, too much EAGAIN; a privileged task has no limit [G-OPT-19]", () => {

@@ -10,7 +10,7 @@ export const pagesOf = (page: number, pages: number) => Range.make<"addr">(AT + 
 const text = ({ end, start }: Range.Range<Range.Kind>) => `[${(start - AT) / 4096}, ${(end - AT) / 4096})`
 
 /** An object of `pages`, whose page `i` begins with the byte `i + 1`. */
-export const recorder = Effect.fn(function* (pages = 8, name = "object") {
+export const recorder = Effect.fn(function* (pages: number = 8, name: string = "object") {
   const file = yield* MemoryFile.make(name)
   const own = file.allocate(pages)
   if (own === undefined) return yield* Effect.die("no memory for a test")
