@@ -34,6 +34,8 @@ export const FILE_SHM = 10
 export const FILE_SECRET = 11
 /** Of huge pages. */
 export const FILE_HUGETLB = 12
+/** A process, as a file; `private` says which. */
+export const FILE_PIDFD = 13
 
 /** A file of /proc: maps, or pagemap by its flags; `private` is the address space, grabbed. It has no object. */
 export const FILE_PROC = 16

@@ -1,7 +1,7 @@
 /** Processes: their mm, limits, capabilities, descriptors. Floor 2.
  *
  *     i    Int32   [task<<3 | f]      0 mm  1 state  2 parent  3 caps  4 uid  5 gid
- *                                     6 personality
+ *                                     6 personality  7 times the row was used
  *     lim  Float64 [task<<5 | 2*res]  soft, hard; Infinity is RLIM_INFINITY
  *     fd   Int32   [task*256 + fd]    open file rows
  */
@@ -42,6 +42,8 @@ export class Tasks {
   readonly fd: Int32Array
   /** By descriptor: does exec close it? */
   private readonly cloexec: Uint8Array
+  /** Was it sent a signal that it cannot survive? It has its address space until it exits. */
+  private readonly dying: Uint8Array
   readonly names: string[] = []
   private top = 1
   live = 0
@@ -54,6 +56,7 @@ export class Tasks {
     this.lim = new Float64Array(max << 5).fill(Infinity)
     this.fd = new Int32Array(max * MAX_FDS)
     this.cloexec = new Uint8Array(max * MAX_FDS)
+    this.dying = new Uint8Array(max)
   }
 
   /** A live process with what `parent` has; without one it is root's: all capabilities, no limits. 0 when the pool is empty. */
@@ -66,10 +69,12 @@ export class Tasks {
       t = this.top++
     }
     const r = t << 3
-    this.i.fill(0, r, r + 8)
+    this.i.fill(0, r, r + 7)
+    this.i[r + 7]!++
     this.i[r + 1] = TASK_LIVE
     this.i[r + 2] = parent
     this.i[r + 3] = CAPS_ALL
+    this.dying[t] = 0
     this.fd.fill(0, t * MAX_FDS, (t + 1) * MAX_FDS)
     if (parent === 0) this.lim.fill(Infinity, t << 5, (t + 1) << 5)
     else {
@@ -100,6 +105,13 @@ export class Tasks {
   setState(t: Task, s: number): void {
     this.i[(t << 3) + 1] = s
   }
+  /** Will it end as soon as it can (fatal_signal_pending)? */
+  isDying(t: Task): boolean {
+    return this.dying[t] === 1
+  }
+  setDying(t: Task): void {
+    this.dying[t] = 1
+  }
   parent(t: Task): Task {
     return this.i[(t << 3) + 2]!
   }
@@ -108,6 +120,10 @@ export class Tasks {
   }
   setCaps(t: Task, c: number): void {
     this.i[(t << 3) + 3] = c
+  }
+  /** How many processes the row has been: with it, an identity that is not used again. */
+  generation(t: Task): number {
+    return this.i[(t << 3) + 7]!
   }
   /** Effective user. */
   uid(t: Task): number {

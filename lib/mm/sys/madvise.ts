@@ -33,7 +33,18 @@ import { anonVmaPrepare } from "../area/rmap.ts"
 import { lockVmaUnderRcu, vmaEndRead } from "../area/vma-lock.ts"
 import { vmaModifyFlags } from "../area/vma.ts"
 import type { Verb } from "../base/stop.ts"
-import { lowBits, offsetInPage, pageOf, pagesUp, PMD_PAGES, type Vpn, type Word, WORD_PAGES } from "../base/units.ts"
+import {
+  isZero,
+  lowBits,
+  offsetInPage,
+  pageOf,
+  pagesUp,
+  PMD_PAGES,
+  registerOf,
+  type Vpn,
+  type Word,
+  WORD_PAGES
+} from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { isSecret } from "../object/secret.ts"
 import { F_SEAL_FUTURE_WRITE, F_SEAL_WRITE } from "../object/shmem.ts"
@@ -96,7 +107,7 @@ const UNDER_VMA_LOCK: ReadonlySet<number> = new Set([
 ])
 
 /** Is it advice that this kernel knows? */
-export const isAdvice = (advice: number): boolean => FLAG_ADVICE.has(advice) || OTHER_ADVICE.has(advice)
+const isAdvice = (advice: number): boolean => FLAG_ADVICE.has(advice) || OTHER_ADVICE.has(advice)
 
 /** Gives advice about `[addr, addr + len)`.
  * @param advice - AdviceFlags
@@ -111,12 +122,10 @@ export function* madvise(k: Kernel, task: number, addr: Word, len: Word, advice:
 
 /** The same for an mm, as process_madvise gives it to another process's. */
 export function* madviseMm(k: Kernel, mm: Mm, addr: Word, len: Word, advice: number): Verb<FaultStops> {
-  if (!isAdvice(advice) || offsetInPage(addr) !== 0) return EINVAL
-  const pages = pagesUp(len)
-  if (pages === 0) return pageOf(len) === 0 && offsetInPage(len) === 0 ? OK : EINVAL
+  const answer = withoutLooking(addr, len, advice)
+  if (answer !== undefined) return answer
   const start = pageOf(addr)
-  const end = start + pages
-  if (end >= WORD_PAGES) return EINVAL
+  const end = start + pagesUp(len)
   if (k.runs.preempt) yield k.runs.point()
   if (UNDER_VMA_LOCK.has(advice)) {
     const v = yield* lockVmaUnderRcu(k, mm, start)
@@ -132,13 +141,56 @@ export function* madviseMm(k: Kernel, mm: Mm, addr: Word, len: Word, advice: num
   const mode = FLAG_ADVICE.has(advice) ? WRITE : READ
   if (!tryMmap(k, mm, mode)) yield needMmap(k, mm, mode)
   try {
-    return advice === MADV.POPULATE_READ || advice === MADV.POPULATE_WRITE
-      ? yield* populate(k, mm, start, end, advice === MADV.POPULATE_WRITE)
-      : yield* walk(k, mm, start, end, advice)
+    return yield* advise(k, mm, start, end, advice)
   } finally {
     mmapUnlock(k, mm, mode)
   }
 }
+
+/** Gives advice about many ranges one after another, under one lock where the lock of an area is not what it takes.
+ * @returns bytes of the ranges that were done | the errno of the first, if not even that was
+ * @partial as for `madvise`; ranges after the one that failed are left alone
+ * @locks takes mmap write for flags; mmap read, or areas' own locks, for the rest
+ * @source mm/madvise.c vector_madvise (v6.18)
+ */
+export function* vectorMadvise(k: Kernel, mm: Mm, ranges: readonly AdviceRange[], advice: number): Verb<FaultStops> {
+  const mode = UNDER_VMA_LOCK.has(advice) ? 0 : FLAG_ADVICE.has(advice) ? WRITE : READ
+  let done = 0
+  if (k.runs.preempt) yield k.runs.point()
+  if (mode !== 0 && !tryMmap(k, mm, mode)) yield needMmap(k, mm, mode)
+  try {
+    for (const [addr, len] of ranges) {
+      const r = mode === 0 ? yield* madviseMm(k, mm, addr, len, advice) : yield* adviseRange(k, mm, addr, len, advice)
+      if (r < 0) return done > 0 ? done : r
+      done += Number(registerOf(len))
+    }
+    return done
+  } finally {
+    if (mode !== 0) mmapUnlock(k, mm, mode)
+  }
+}
+
+/** A range that advice is about: byte address, bytes. */
+export type AdviceRange = readonly [addr: Word, len: Word]
+
+function* adviseRange(k: Kernel, mm: Mm, addr: Word, len: Word, advice: number): Verb<FaultStops> {
+  const answer = withoutLooking(addr, len, advice)
+  return answer ?? (yield* advise(k, mm, pageOf(addr), pageOf(addr) + pagesUp(len), advice))
+}
+
+/** What can be answered to a range without looking at memory. */
+function withoutLooking(addr: Word, len: Word, advice: number): number | undefined {
+  if (!isAdvice(advice) || offsetInPage(addr) !== 0) return EINVAL
+  const pages = pagesUp(len)
+  if (pages === 0) return isZero(len) ? OK : EINVAL
+  return pageOf(addr) + pages >= WORD_PAGES ? EINVAL : undefined
+}
+
+/** @locks mmap, as the advice asks */
+const advise = (k: Kernel, mm: Mm, start: Vpn, end: Vpn, advice: number): Verb<FaultStops> =>
+  advice === MADV.POPULATE_READ || advice === MADV.POPULATE_WRITE
+    ? populate(k, mm, start, end, advice === MADV.POPULATE_WRITE)
+    : walk(k, mm, start, end, advice)
 
 function* walk(k: Kernel, mm: Mm, start: Vpn, end: Vpn, advice: number): Verb<FaultStops> {
   let hole = OK

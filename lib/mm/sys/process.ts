@@ -19,9 +19,13 @@ import { copyPageRange } from "../page/copy.ts"
 import { flushMm, flushRange, putGathered } from "../page/tlb.ts"
 import { freePgtables, ZAP_UNMAP, zapRange } from "../page/zap.ts"
 import {
+  ARG_END,
+  ARG_START,
   BRK,
   END_CODE,
   END_DATA,
+  ENV_END,
+  ENV_START,
   MMAP_BASE,
   MMAP_BOTTOM_UP,
   type Mm,
@@ -30,7 +34,7 @@ import {
   START_DATA,
   START_STACK
 } from "../store/mms.ts"
-import { MAX_FDS, type Task, TASK_DEAD } from "../store/tasks.ts"
+import { MAX_FDS, type Task, TASK_DEAD, TASK_LIVE } from "../store/tasks.ts"
 import { VMA_DETACHED, type Vma } from "../store/vmas.ts"
 import { PR_MDWE_NO_INHERIT } from "./prctl.ts"
 
@@ -43,7 +47,11 @@ const INHERITED = [
   START_CODE,
   END_CODE,
   MMAP_BASE,
-  MMAP_BOTTOM_UP
+  MMAP_BOTTOM_UP,
+  ARG_START,
+  ARG_END,
+  ENV_START,
+  ENV_END
 ] as const
 
 /** A process with an empty address space, all capabilities and no limits.
@@ -84,15 +92,22 @@ export function* fork(k: Kernel, task: Task, name: string): Verb<"NEED_LOCK" | "
       return r
     }
     k.tasks.setMm(t, child)
-    for (let fd = 0; fd < MAX_FDS; fd++) {
-      const f = k.tasks.file(task, fd)
-      fget(k, f)
-      k.tasks.setFile(t, fd, f)
-    }
+    copyFiles(k, task, t)
     k.trace.point(T_FORK, mm, t, child)
     return t
   } finally {
     mmapUnlock(k, mm, WRITE)
+  }
+}
+
+/** Gives `child` the descriptors of `task`. */
+export function copyFiles(k: Kernel, task: Task, child: Task): void {
+  for (let fd = 0; fd < MAX_FDS; fd++) {
+    const f = k.tasks.file(task, fd)
+    if (f === 0) continue
+    fget(k, f)
+    k.tasks.setFile(child, fd, f)
+    if (k.tasks.closesOnExec(task, fd)) k.tasks.setCloexec(child, fd)
   }
 }
 
@@ -103,8 +118,7 @@ function* dupMm(k: Kernel, mm: Mm, child: Mm): Verb<"NEED_LOCK" | "NEED_HOOK" | 
   try {
     for (const f of INHERITED) k.mms.setStat(child, f, k.mms.stat(mm, f))
     k.mms.setDefFlags(child, k.mms.defFlags(mm) & ~VM_LOCKED_MASK)
-    k.mms.setFlags(child, k.mms.flags(mm))
-    k.mms.setMdwe(child, (k.mms.mdwe(mm) & PR_MDWE_NO_INHERIT) !== 0 ? 0 : k.mms.mdwe(mm))
+    inheritFlags(k, mm, child)
     const r = yield* dupAreas(k, mm, child)
     if (k.mms.rssTotal(child) !== 0) flushMm(k, mm)
     if (r === OK) return OK
@@ -117,6 +131,14 @@ function* dupMm(k: Kernel, mm: Mm, child: Mm): Verb<"NEED_LOCK" | "NEED_HOOK" | 
     k.runs.setChild(child, false)
     if (k.mms.users(child) === 0) mmdrop(k, child)
   }
+}
+
+/** What a child, and a program that another one starts, has of the flags of the address space before it.
+ * @source include/linux/mm_types.h mmf_init_legacy_flags; kernel/fork.c mm_init (v6.18)
+ */
+export function inheritFlags(k: Kernel, from: Mm, to: Mm): void {
+  k.mms.setFlags(to, k.mms.flags(from))
+  k.mms.setMdwe(to, (k.mms.mdwe(from) & PR_MDWE_NO_INHERIT) !== 0 ? 0 : k.mms.mdwe(from))
 }
 
 function* dupAreas(k: Kernel, mm: Mm, child: Mm): Verb<"NEED_LOCK" | "NEED_HOOK" | "PREEMPT"> {
@@ -182,9 +204,8 @@ function dropCopy(k: Kernel, w: Vma): void {
 export function* exit(k: Kernel, task: Task): Verb<"NEED_HOOK"> {
   const mm = enter(k, task)
   if (mm === 0) return OK
-  k.tasks.setMm(task, 0)
   k.tasks.setState(task, TASK_DEAD)
-  yield* mmput(k, mm)
+  yield* leaveMm(k, task, 0)
   for (let fd = 0; fd < MAX_FDS; fd++) {
     const f = k.tasks.file(task, fd)
     if (f === 0) continue
@@ -192,6 +213,22 @@ export function* exit(k: Kernel, task: Task): Verb<"NEED_HOOK"> {
     fput(k, f)
   }
   return OK
+}
+
+/** `task` has address space `next` (0 none) from now on. Who else runs in the old one keeps it, and answers for it.
+ * @source kernel/exit.c exit_mm, mm_update_next_owner; fs/exec.c exec_mmap (v6.18)
+ */
+export function* leaveMm(k: Kernel, task: Task, next: Mm): Verb<"NEED_HOOK"> {
+  const mm = k.tasks.mm(task)
+  k.tasks.setMm(task, next)
+  if (k.mms.owner(mm) === task) k.mms.setOwner(mm, k.mms.users(mm) > 1 ? othersIn(k, mm) : 0)
+  return yield* mmput(k, mm)
+}
+
+/** A task that runs in `mm`; 0 none. */
+function othersIn(k: Kernel, mm: Mm): Task {
+  for (let t = 1; t < k.tasks.limit(); t++) if (k.tasks.state(t) === TASK_LIVE && k.tasks.mm(t) === mm) return t
+  return 0
 }
 
 /** The row of a dead process may be used again. */

@@ -1,0 +1,42 @@
+/** pidfd_open, and what a descriptor of a process names. Floor 6.
+ * @source kernel/pid.c pidfd_open, pidfd_get_task (v6.18)
+ */
+import { EBADF, EINVAL, ENFILE, ESRCH } from "../../flags/Errno.ts"
+import { lowBits, type Word } from "../base/units.ts"
+import type { Kernel } from "../kernel.ts"
+import { installFd } from "../object/file.ts"
+import { FILE_PIDFD, FMODE_READ, FMODE_WRITE } from "../store/files.ts"
+import { type Task, TASK_FREE } from "../store/tasks.ts"
+
+const PIDFD_NONBLOCK = 0o4000
+const PIDFD_THREAD = 0o200
+
+/** A descriptor that goes on naming process `pid`, also when it has ended.
+ * @returns descriptor, closed by exec | EINVAL flags, no possible pid | ESRCH | EMFILE | ENFILE
+ */
+export function pidfdOpen(k: Kernel, task: Task, pid: Word, flags: Word): number {
+  if ((lowBits(flags) & ~(PIDFD_NONBLOCK | PIDFD_THREAD)) !== 0) return EINVAL
+  const target = lowBits(pid)
+  if (target <= 0) return EINVAL
+  if (target >= k.tasks.limit() || k.tasks.state(target) === TASK_FREE) return ESRCH
+  const f = k.files.allocFile(FILE_PIDFD, 0, FMODE_READ | FMODE_WRITE, "anon_inode:[pidfd]")
+  if (f === 0) return ENFILE
+  k.files.setPrivate(f, nameOf(k, target))
+  const fd = installFd(k, task, f)
+  if (fd >= 0) k.tasks.setCloexec(task, fd)
+  return fd
+}
+
+/** A process and which of the row's processes it is, in one word. */
+const nameOf = (k: Kernel, t: Task): number =>
+  (k.tasks.generation(t) % Math.floor(2 ** 31 / k.tasks.max)) * k.tasks.max + t
+
+/** The process that descriptor `pidfd` names.
+ * @returns task row | EBADF no such descriptor, or not of a process | ESRCH it is gone
+ */
+export function pidfdTask(k: Kernel, task: Task, pidfd: Word): number {
+  const f = k.tasks.file(task, lowBits(pidfd))
+  if (f === 0 || k.files.kind(f) !== FILE_PIDFD) return EBADF
+  const target = k.files.private(f) % k.tasks.max
+  return k.tasks.state(target) !== TASK_FREE && nameOf(k, target) === k.files.private(f) ? target : ESRCH
+}
