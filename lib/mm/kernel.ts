@@ -140,7 +140,7 @@ export class Kernel {
   constructor(config: Partial<KernelConfig>) {
     const c = configOf(config)
     this.config = c
-    this.frames = new Frames(c.frames, this.fail)
+    this.frames = new Frames(c.frames, this.fail, c.sharedMemory)
     this.ptes = new Ptes(c.maxTables, this.fail)
     this.vmas = new Vmas(c.maxVmas, this.fail)
     this.maple = new Maple(this.vmas, c.maxMms, this.fail)

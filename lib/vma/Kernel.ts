@@ -27,6 +27,8 @@ export type { HookCall } from "./world.ts"
 export interface Options {
   /** Frames of 4 KiB of RAM: 16384 (64 MiB) if absent, at least 16. */
   readonly frames?: number
+  /** Are its bytes in a SharedArrayBuffer? Then the views that memory files give out can be handed to worker threads. */
+  readonly sharedMemory?: boolean
   /** Kernel settings, under their names in /proc/sys/vm. */
   readonly sysctl?: {
     /** Areas that one address space may have: 65530. */
@@ -48,11 +50,12 @@ export interface Options {
 
 /** Boots a machine. Throws RangeError for options that make none. */
 const bootWorld = (options: Options): World => {
-  const { frames, sysctl, tables, vsyscall } = options
+  const { frames, sysctl, tables, vsyscall, sharedMemory } = options
   const w = new World(
     boot({
       ...tables,
       frames: frames ?? defaults.frames,
+      sharedMemory: sharedMemory ?? false,
       vsyscall: vsyscall ?? defaults.vsyscall,
       maxMapCount: sysctl?.maxMapCount ?? defaults.maxMapCount,
       mmapMinAddr: sysctl?.mmapMinAddr ?? defaults.mmapMinAddr,

@@ -52,6 +52,7 @@ export {
   mmap,
   type MmapRequest,
   mprotect,
+  msync,
   munmap,
   open,
   type OpenMode,

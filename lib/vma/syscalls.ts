@@ -13,11 +13,12 @@ import { RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK, RLIMIT_STACK } from "../mm/stor
 import { brk as sysBrk } from "../mm/sys/brk.ts"
 import { mmap as sysMmap } from "../mm/sys/mmap.ts"
 import { mprotect as sysMprotect } from "../mm/sys/mprotect.ts"
+import { msync as sysMsync } from "../mm/sys/msync.ts"
 import { munmap as sysMunmap } from "../mm/sys/munmap.ts"
 import { type ErrnoName, type Fail, fail, isFail, make } from "./Fail.ts"
 import type { Takes } from "./Lockdep.ts"
 import { onProcess, type Process, type Task } from "./process.ts"
-import { hookAnswer, hookFailure, inner, unitOf } from "./raw.ts"
+import { failureOf, hookAnswer, hookFailure, inner, unitOf } from "./raw.ts"
 import { type Register, wordOf } from "./register.ts"
 import { door, releaseFiles, type Restore } from "./rim.ts"
 import { settler } from "./settle.ts"
@@ -145,6 +146,23 @@ export const brk = (address: Register): Call<UserAddr, never> =>
       p.pid,
       () => sysBrk(p.world.k, p.pid, wordOf(address)),
       (r) => Effect.succeed(unitOf<UserAddr>(r))
+    )
+  )
+
+/** msync(2): what was written through shared mappings is to reach its storage. Objects of one's own are asked, range by range.
+ * @param flags - 1 MS_ASYNC, 2 MS_INVALIDATE, 4 MS_SYNC
+ * @returns EINVAL unaligned, or flags | ENOMEM a hole | EBUSY MS_INVALIDATE over locked memory | what an object fails with
+ * @locks takes mmap_lock, read; none while an object is asked
+ * @source mm/msync.c (v6.18)
+ */
+export const msync = (address: Register, length: Register, flags: Register): Call<void, Fail<ErrnoName>> =>
+  onProcess((p) =>
+    door(
+      p.world,
+      p.pid,
+      () => sysMsync(p.world.k, p.pid, wordOf(address), wordOf(length), wordOf(flags)),
+      (r): Effect.Effect<void, Fail<ErrnoName>> =>
+        r >= 0 ? Effect.void : Effect.fail(failureOf(make(nameOf(r) ?? "EINVAL")))
     )
   )
 

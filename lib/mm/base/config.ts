@@ -5,6 +5,8 @@ import { TASK_PAGES } from "./units.ts"
 export interface KernelConfig {
   /** Frames of 4 KiB of RAM. Default 16384 (64 MiB). */
   readonly frames: number
+  /** Are the bytes of RAM in a SharedArrayBuffer, so that other threads of the host can have views on them? */
+  readonly sharedMemory: boolean
   /** Pages of RAM that overcommit mode 0 compares with; default `frames`. A machine may claim more than it has. */
   readonly ramPages: number
   /** Page tables that may exist at once. */
@@ -50,6 +52,7 @@ export interface KernelConfig {
 /** The recorded machine's knobs, with little RAM. */
 export const defaults: KernelConfig = {
   frames: 16384,
+  sharedMemory: false,
   ramPages: 0,
   maxTables: 1 << 14,
   maxVmas: 1 << 17,

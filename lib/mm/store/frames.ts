@@ -63,10 +63,11 @@ export class Frames {
 
   constructor(
     readonly limit: number,
-    private readonly fail: FailNth
+    private readonly fail: FailNth,
+    shared = false
   ) {
     try {
-      this.words = new Int32Array(limit * 1024)
+      this.words = shared ? new Int32Array(new SharedArrayBuffer(limit * 4096)) : new Int32Array(limit * 1024)
     } catch {
       throw new RangeError(
         `kernel config: frames is ${limit} (${limit / 256} MiB), more than this host gives in one buffer; try ${limit >> 1}`

@@ -1,5 +1,5 @@
 import { Effect } from "effect"
-import { Kernel, Mappable, Task } from "pagewright"
+import { Fail, Kernel, Mappable, Range, Task } from "pagewright"
 import { describe, expect, it } from "vitest"
 import { onKernel } from "../support.ts"
 import { AT, mapAt, mapsLines, protect, read, recorder, unmap, write } from "./support.ts"
@@ -76,6 +76,37 @@ describe("a mapping identity", () => {
               `${hex(0)}-${hex(1)} rw-s 00000000 01:02 77                         /tmp/x`,
               `${hex(1)}-${hex(3)} rw-s 00001000 01:02 77                         [mine]`
             ])
+          })
+        )
+      })
+    ))
+  it("stores what msync asks for: the part of each shared mapping, at its offsets; its error ends the call [G-ID-07, G-SY-02]", () =>
+    onKernel(
+      Effect.gen(function* () {
+        const { object } = yield* recorder()
+        const stored: string[] = []
+        let fails = false
+        const identity = yield* Mappable.identity(object, {
+          msync: (range) =>
+            Effect.suspend(() => {
+              stored.push(Range.format(range))
+              return fails ? Fail.fail("EIO") : Effect.void
+            })
+        })
+        yield* Task.run(
+          "mapper",
+          Effect.gen(function* () {
+            yield* mapAt(identity, 0, 4, 1)
+            yield* mapAt(identity, 4, 2, 0, { private: true })
+            yield* mapAt(identity, 6, 2, 6)
+            yield* protect(6, 2, 1)
+            yield* Task.msync(AT + 4096, 7 * 4096, 4)
+            expect(stored.splice(0)).toEqual(["[0x2000, 0x5000)", "[0x6000, 0x8000)"])
+            yield* Task.msync(AT, 4096, 1)
+            expect(stored).toEqual([])
+            fails = true
+            expect(yield* Effect.flip(Task.msync(AT, 8 * 4096, 4))).toMatchObject({ _tag: "EIO" })
+            expect(stored).toEqual(["[0x1000, 0x5000)"])
           })
         )
       })
