@@ -8,6 +8,8 @@ import type * as Invalidate from "../lib/mm/object/invalidate.ts"
 import type * as Insert from "../lib/mm/page/insert.ts"
 import type * as PageTlb from "../lib/mm/page/tlb.ts"
 import type * as Zap from "../lib/mm/page/zap.ts"
+import type * as Maps from "../lib/mm/proc/maps.ts"
+import type * as Smaps from "../lib/mm/proc/smaps.ts"
 import type * as Boot from "../lib/mm/sys/boot.ts"
 import type * as Mmap from "../lib/mm/sys/mmap.ts"
 import type * as Mprotect from "../lib/mm/sys/mprotect.ts"
@@ -25,6 +27,8 @@ export const { munmap } = (await built("mm/sys/munmap.js")) as typeof Munmap
 export const { mprotect } = (await built("mm/sys/mprotect.js")) as typeof Mprotect
 export const { mremap } = (await built("mm/sys/mremap.js")) as typeof Mremap
 export const { exit, fork, reap, spawn } = (await built("mm/sys/process.js")) as typeof Process
+export const { maps } = (await built("mm/proc/maps.js")) as typeof Maps
+export const { smaps } = (await built("mm/proc/smaps.js")) as typeof Smaps
 export const { runNow } = (await built("mm/sys/run-now.js")) as typeof RunNow
 export const { createFile, installFd, openPath, writeObject } = (await built("mm/object/file.js")) as typeof FileObject
 export const { invalidate } = (await built("mm/object/invalidate.js")) as typeof Invalidate

@@ -4,6 +4,7 @@
  * refused, or one fault would stand for 512.
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -95,6 +96,18 @@ static void moves(void) {
   }
 }
 
+/* reading /proc/self, a page at a time as it comes */
+static void read_file(const char *path) {
+  static char buffer[1 << 16];
+  int fd = open(path, O_RDONLY);
+  if (fd < 0) must(-1);
+  while (read(fd, buffer, sizeof buffer) > 0) {
+  }
+  close(fd);
+}
+static void read_maps(void) { read_file("/proc/self/maps"); }
+static void read_smaps(void) { read_file("/proc/self/smaps"); }
+
 static void areas(void) {
   wanderer = lonely(12, RW);
   for (int i = 0; i < 4; i++) wanderer[i * PAGE] = 1;
@@ -108,6 +121,8 @@ static void areas(void) {
   time_it("fixed.60k", PAIRS, 0, fixed_pair);
   time_it("mprotect.60k", PAIRS, 0, protect_pair);
   time_it("splitmerge.60k", PAIRS, 0, split_merge_pair);
+  time_it("maps.60k", 2 * HALF + 1, 0, read_maps);
+  time_it("smaps.60k", 2 * HALF + 1, 0, read_smaps);
   must(munmap(comb, (2L * HALF + 1) * PAGE));
 }
 

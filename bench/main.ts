@@ -39,6 +39,7 @@ async function measure(group: Group): Promise<Figures> {
   else if (group === "boot") (await import("./groups/boot.ts")).boots(figures)
   else if (group === "rim") await (await import("./groups/rim.ts")).rim(figures)
   else if (group === "objects") await (await import("./groups/objects.ts")).objects(figures)
+  else if (group === "proc") (await import("./groups/proc.ts")).proc(figures)
   else await (await import("./groups/api.ts")).api(figures)
   return figures
 }

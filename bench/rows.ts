@@ -1,7 +1,7 @@
 /** What is measured, and what it should cost: the targets of the design's performance.md. */
 
 /** Programs that measure, each in a process of its own: V8 compiles for what a process has seen. */
-export const groups = ["areas", "pages", "access", "boot", "rim", "api", "objects"] as const
+export const groups = ["areas", "pages", "access", "boot", "rim", "api", "objects", "proc"] as const
 /** One of them. */
 export type Group = (typeof groups)[number]
 
@@ -78,5 +78,7 @@ export const rows: readonly Row[] = [
     rival: "object.file"
   },
   { id: "object.invalidate", group: "objects", name: "invalidation of a page, 100,000 mappings", ns: 5000 },
+  { id: "maps.60k", group: "proc", name: "/proc/PID/maps of 60,000 VMAs, per VMA", ratio: 2, rival: "kernel" },
+  { id: "smaps.60k", group: "proc", name: "/proc/PID/smaps of 60,000 VMAs, per VMA", ratio: 2, rival: "kernel" },
   { id: "api.cpu", group: "api", name: "Task.cpu().load32, TLB hit" }
 ]

@@ -9,14 +9,22 @@ import type { Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { BRK, type Mm, START_BRK, START_STACK } from "../store/mms.ts"
 import { KIND_VDSO, KIND_VVAR, KIND_VVAR_VCLOCK, type Vma } from "../store/vmas.ts"
+import { Text } from "./text.ts"
 
 /** Columns are filled up to here, then one more space, then the name. */
 const WIDTH = 72
+const SPACE = 32
+const DASH = 45
+
+/** All sixteen, by the three permission bits and one for shared. */
+const PERMS = Array.from(
+  { length: 16 },
+  (_, i) => `${(i & 1) !== 0 ? "r" : "-"}${(i & 2) !== 0 ? "w" : "-"}${(i & 4) !== 0 ? "x" : "-"}${i < 8 ? "p" : "s"}`
+)
 
 /** `rwxp`, with `s` for memory mapped shared. */
-export function permsText(lo: number): string {
-  return `${(lo & VM_READ) !== 0 ? "r" : "-"}${(lo & VM_WRITE) !== 0 ? "w" : "-"}${(lo & VM_EXEC) !== 0 ? "x" : "-"}${(lo & VM_MAYSHARE) !== 0 ? "s" : "p"}`
-}
+export const permsText = (lo: number): string =>
+  PERMS[(lo & (VM_READ | VM_WRITE | VM_EXEC)) | ((lo & VM_MAYSHARE) !== 0 ? 8 : 0)]!
 
 /** Name of an area: its file, a special mapping, [heap], [stack], or nothing. Of a file's name only a newline is escaped. */
 export function nameOf(k: Kernel, v: Vma): string {
@@ -40,50 +48,74 @@ export function rawNameOf(k: Kernel, v: Vma): string {
   return start <= stack && end >= stack && stack !== 0 ? "[stack]" : ""
 }
 
-/** Byte address of a page, in at least eight digits. */
-const addressText = (vpn: Vpn): string => `${vpn < 0x10000 ? vpn.toString(16).padStart(5, "0") : vpn.toString(16)}000`
-
-/** The columns of a line, with the space behind them. `bounds` in page numbers; `lo` says what is allowed. */
-export const columns = (start: Vpn, end: Vpn, lo: number, pgoff: number, id: string): string =>
-  `${addressText(start)}-${addressText(end)} ${permsText(lo)} ${addressText(pgoff)} ${id} `
-
-/** A line of these columns with a name, without newline. */
-export const named = (head: string, name: string): string => `${head.padEnd(WIDTH)} ${name}`
-
-/** The line of one area, without newline.
- * @locks VMA or mmap, read
- */
-export function mapsLine(k: Kernel, v: Vma): string {
-  const f = k.vmas.file(v)
-  const id = f === 0 ? "00:00 0" : k.files.id(f)
-  const head = columns(k.vmas.startOf(v), k.vmas.endOf(v), k.vmas.flags(v), f === 0 ? 0 : k.vmas.pgoff(v), id)
-  const name = nameOf(k, v)
-  return name === "" ? head : named(head, name)
+/** The columns of a line, with the space behind them; `lo` says what is allowed. Makes room for a name of usual length. */
+export function putColumns(t: Text, start: Vpn, end: Vpn, lo: number, pgoff: number, id: string): void {
+  t.room(128)
+  t.putAddress(start)
+  t.putByte(DASH)
+  t.putAddress(end)
+  t.putByte(SPACE)
+  t.put(permsText(lo))
+  t.putByte(SPACE)
+  t.putAddress(pgoff)
+  t.putByte(SPACE)
+  t.put(id)
+  t.putByte(SPACE)
 }
 
-/** The line of the gate area, which lies in the kernel's half and in no tree; undefined where the machine has none.
+/** A name behind columns that began at byte `from` of the text, and the end of the line. */
+export function putName(t: Text, from: number, name: string): void {
+  if (name !== "") {
+    t.room(WIDTH)
+    t.padTo(from, WIDTH)
+    t.put(` ${name}`)
+  }
+  t.put("\n")
+}
+
+/** The line of one area, with its newline.
+ * @locks VMA or mmap, read
+ */
+export function putLine(t: Text, k: Kernel, v: Vma): void {
+  const from = t.length
+  const f = k.vmas.file(v)
+  const id = f === 0 ? "00:00 0" : k.files.id(f)
+  putColumns(t, k.vmas.startOf(v), k.vmas.endOf(v), k.vmas.flags(v), f === 0 ? 0 : k.vmas.pgoff(v), id)
+  putName(t, from, nameOf(k, v))
+}
+
+/** The same as a string, without newline. */
+export function mapsLine(k: Kernel, v: Vma): string {
+  const t = new Text(256)
+  putLine(t, k, v)
+  return t.read().slice(0, -1)
+}
+
+/** The line of the gate area, which lies in the kernel's half and in no tree; nothing where the machine has none. Says
+ * whether there is one.
  * @source arch/x86/entry/vsyscall/vsyscall_64.c get_gate_vma (v6.18)
  */
-export const gateLine = (k: Kernel): string | undefined =>
-  k.config.vsyscall === "xonly"
-    ? named("ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 ", "[vsyscall]")
-    : undefined
+export function putGate(t: Text, k: Kernel): boolean {
+  if (k.config.vsyscall !== "xonly") return false
+  const from = t.length
+  t.put("ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 ")
+  putName(t, from, "[vsyscall]")
+  return true
+}
 
 /** The whole file: a line an area, each with its newline. No area is shown twice; what changes while others run may be
  * seen before or after the change.
  * @locks takes each area's own lock, one after another; mmap read for one that is being written
  */
 export function* maps(k: Kernel, mm: Mm): Verb<"NEED_LOCK" | "PREEMPT", string> {
-  const lines: string[] = []
+  const t = new Text()
   for (let at: Vpn = 0; ;) {
     const v = yield* lockNextVma(k, mm, at)
     if (v === 0) break
     at = k.vmas.endOf(v) // also where it merged with what comes next: the position moves on
-    lines.push(mapsLine(k, v))
+    putLine(t, k, v)
     vmaEndRead(k, v)
   }
-  const gate = gateLine(k)
-  if (gate !== undefined) lines.push(gate)
-  lines.push("")
-  return lines.join("\n")
+  putGate(t, k)
+  return t.read()
 }

@@ -6,9 +6,9 @@ import type { Verb } from "../base/stop.ts"
 import type { Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import type { Mm } from "../store/mms.ts"
-import type { Vma } from "../store/vmas.ts"
-import { columns, gateLine, mapsLine, named } from "./maps.ts"
+import { putColumns, putGate, putLine, putName } from "./maps.ts"
 import { gatherStats, kibOf, kibOfPss, MemSizeStats } from "./mem-size-stats.ts"
+import { Text } from "./text.ts"
 
 /** Letters by bit of the low half, in the order in which they are printed. */
 const LOW: readonly (readonly [number, string])[] = [
@@ -62,13 +62,38 @@ export function flagLetters(lo: number, hi: number): string {
   return out.slice(1)
 }
 
-/** A number as it stands behind its label: eight columns. */
-const column8 = (n: number): string => String(n).padStart(8)
-const line = (label: string, kib: number): string => `${label.padEnd(16)}${column8(kib)} kB\n`
+const LABELS = [
+  "Rss",
+  "Pss",
+  "Pss_Dirty",
+  "Pss_Anon",
+  "Pss_File",
+  "Pss_Shmem",
+  "Shared_Clean",
+  "Shared_Dirty",
+  "Private_Clean",
+  "Private_Dirty",
+  "Referenced",
+  "Anonymous",
+  "LazyFree",
+  "Locked"
+] as const
+/** Sixteen columns each. */
+const labels = new Map(LABELS.map((label) => [label, `${label}:`.padEnd(16)]))
 
-/** What this machine never has: no samepage merging; no huge pages, no swap. Between them stands `LazyFree`. */
-const KSM = line("KSM:", 0)
-const NEVER = [
+/** Label, number in eight columns, unit. */
+function putLine8(t: Text, label: string, kib: number): void {
+  t.put(label)
+  t.room(32)
+  t.putNumber(kib, 8)
+  t.put(" kB\n")
+}
+
+/** What this machine never has: samepage merging; huge pages, swap. */
+const never = (...names: readonly string[]): string =>
+  names.map((name) => `${`${name}:`.padEnd(16)}${"0".padStart(8)} kB\n`).join("")
+const KSM = never("KSM")
+const HUGE_AND_SWAP = never(
   "AnonHugePages",
   "ShmemPmdMapped",
   "FilePmdMapped",
@@ -76,31 +101,52 @@ const NEVER = [
   "Private_Hugetlb",
   "Swap",
   "SwapPss"
-]
-  .map((label) => line(`${label}:`, 0))
-  .join("")
+)
 
-/** What smaps and smaps_rollup have in common; `kinds` stands in the latter only. */
-const statsText = (mss: MemSizeStats, kinds: string): string =>
-  `Rss:            ${column8(kibOf(mss.resident))} kB\n` +
-  `Pss:            ${column8(kibOfPss(mss.pss))} kB\n` +
-  `Pss_Dirty:      ${column8(kibOfPss(mss.pssDirty))} kB\n${kinds}` +
-  `Shared_Clean:   ${column8(kibOf(mss.sharedClean))} kB\n` +
-  `Shared_Dirty:   ${column8(kibOf(mss.sharedDirty))} kB\n` +
-  `Private_Clean:  ${column8(kibOf(mss.privateClean))} kB\n` +
-  `Private_Dirty:  ${column8(kibOf(mss.privateDirty))} kB\n` +
-  `Referenced:     ${column8(kibOf(mss.referenced))} kB\n` +
-  `Anonymous:      ${column8(kibOf(mss.anonymous))} kB\n${KSM}` +
-  `LazyFree:       ${column8(kibOf(mss.lazyfree))} kB\n${NEVER}` +
-  `Locked:         ${column8(kibOfPss(mss.pssLocked))} kB\n`
+/** What smaps and smaps_rollup have in common; the shares by kind stand in the latter only. */
+function putStats(t: Text, mss: MemSizeStats, isRollup: boolean): void {
+  const put = (label: (typeof LABELS)[number], kib: number): void => putLine8(t, labels.get(label)!, kib)
+  put("Rss", kibOf(mss.resident))
+  put("Pss", kibOfPss(mss.pss))
+  put("Pss_Dirty", kibOfPss(mss.pssDirty))
+  if (isRollup) {
+    put("Pss_Anon", kibOfPss(mss.pssAnon))
+    put("Pss_File", kibOfPss(mss.pssFile))
+    put("Pss_Shmem", kibOfPss(mss.pssShmem))
+  }
+  put("Shared_Clean", kibOf(mss.sharedClean))
+  put("Shared_Dirty", kibOf(mss.sharedDirty))
+  put("Private_Clean", kibOf(mss.privateClean))
+  put("Private_Dirty", kibOf(mss.privateDirty))
+  put("Referenced", kibOf(mss.referenced))
+  put("Anonymous", kibOf(mss.anonymous))
+  t.put(KSM)
+  put("LazyFree", kibOf(mss.lazyfree))
+  t.put(HUGE_AND_SWAP)
+  put("Locked", kibOfPss(mss.pssLocked))
+}
 
-const NOTHING = statsText(new MemSizeStats(), "")
+/** The same of an area without pages, which most are. */
+const NOTHING = bytesOf((t) => putStats(t, new MemSizeStats(), false))
+const PAGE_SIZES = bytesOf((t) => t.put("KernelPageSize:        4 kB\nMMUPageSize:           4 kB\n"))
+/** This machine makes no huge pages, so no area is eligible for them. */
+const FLAGS_LINE = bytesOf((t) => t.put("THPeligible:           0\nVmFlags: "))
 
-/** One area: its line of maps, sizes, pages, flags. This machine makes no huge pages, so no area is eligible for them. */
-const entryText = (head: string, pages: number, stats: string, letters: string): string =>
-  `${head}\nSize:           ${column8(pages * 4)} kB\n` +
-  "KernelPageSize:        4 kB\nMMUPageSize:           4 kB\n" +
-  `${stats}THPeligible:           0\nVmFlags: ${letters} \n`
+function bytesOf(put: (t: Text) => void): Uint8Array {
+  const t = new Text()
+  put(t)
+  return t.copy()
+}
+
+/** What follows an area's line of maps. */
+function putEntry(t: Text, pages: number, mss: MemSizeStats, letters: string): void {
+  putLine8(t, "Size:           ", pages * 4)
+  t.putBytes(PAGE_SIZES)
+  if (mss.resident === 0) t.putBytes(NOTHING)
+  else putStats(t, mss, false)
+  t.putBytes(FLAGS_LINE)
+  t.put(`${letters} \n`)
+}
 
 /** Lettering of flag words, each spelled once. */
 class Letters {
@@ -122,22 +168,17 @@ class Letters {
 export function* smaps(k: Kernel, mm: Mm): Verb<"NEED_LOCK" | "PREEMPT", string> {
   if (!tryMmap(k, mm, READ)) yield needMmap(k, mm, READ)
   const letters = new Letters()
-  const entries: string[] = []
+  const t = new Text()
   for (let v = k.maple.find(mm, 0); v !== 0; v = k.maple.next(mm, v)) {
-    entries.push(smapText(k, v, letters))
+    const mss = new MemSizeStats()
+    gatherStats(k, v, mss)
+    putLine(t, k, v)
+    putEntry(t, k.vmas.pages(v), mss, letters.of(k.vmas.flags(v), k.vmas.flagsHi(v)))
     if (k.runs.preempt) yield k.runs.point()
   }
   mmapUnlock(k, mm, READ)
-  const gate = gateLine(k)
-  if (gate !== undefined) entries.push(entryText(gate, 1, NOTHING, "ex"))
-  return entries.join("")
-}
-
-function smapText(k: Kernel, v: Vma, letters: Letters): string {
-  const mss = new MemSizeStats()
-  gatherStats(k, v, mss)
-  const stats = mss.resident === 0 ? NOTHING : statsText(mss, "")
-  return entryText(mapsLine(k, v), k.vmas.pages(v), stats, letters.of(k.vmas.flags(v), k.vmas.flagsHi(v)))
+  if (putGate(t, k)) putEntry(t, 1, new MemSizeStats(), "ex")
+  return t.read()
 }
 
 /** The whole of /proc/PID/smaps_rollup: every area added up, under one line from the first to the last.
@@ -161,9 +202,9 @@ export function* smapsRollup(k: Kernel, mm: Mm): Verb<"NEED_LOCK" | "PREEMPT", s
     v = k.maple.find(mm, end)
   }
   mmapUnlock(k, mm, READ)
-  const kinds =
-    line("Pss_Anon:", kibOfPss(mss.pssAnon)) +
-    line("Pss_File:", kibOfPss(mss.pssFile)) +
-    line("Pss_Shmem:", kibOfPss(mss.pssShmem))
-  return `${named(columns(start, end, 0, 0, "00:00 0"), "[rollup]")}\n${statsText(mss, kinds)}`
+  const t = new Text()
+  putColumns(t, start, end, 0, 0, "00:00 0")
+  putName(t, 0, "[rollup]")
+  putStats(t, mss, true)
+  return t.read()
 }
