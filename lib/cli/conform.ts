@@ -71,6 +71,7 @@ async function judgeFile(
     },
     note: session.note
   })
+  session.file = file
   await readInto(file, lines)
   try {
     session.finish(lines.count)

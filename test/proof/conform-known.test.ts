@@ -42,7 +42,7 @@ describe("a known difference", () => {
   })
 
   it("of the last sweep is told by its place", () => {
-    const sweep: KnownEntry = { operation: "sweep", what: "contents at *", ours: "080000", reason: "nobody knows" }
+    const sweep: KnownEntry = { operation: "sweep", what: "contents", ours: "080000", reason: "nobody knows" }
     expect(judge([busy, sweep], good, 8).total).toMatchObject({ known: 2, divergences: 0, complete: 0 })
     expect(judge([busy, sweep], good, 9).total).toMatchObject({ known: 1, divergences: 1 })
   })
@@ -73,7 +73,9 @@ describe("a known difference", () => {
     const tally = judge([busy, { seq: "9", what: "Rss", reason: "old" }])
     const text = textOfTally(tally)
     expect(text).toMatch(/^theme .* known +divergences$/m)
-    expect(text).toContain("Known difference 1, met 1 times: msync(*, MS_SYNC) = -1 EBUSY: result. a writer was there")
+    expect(text).toContain(
+      "Known difference 1, met 1 time: msync(*, MS_SYNC) = -1 EBUSY: result. Reason: a writer was there"
+    )
     expect(text).toContain("Known difference 2 was not met: sequence 9: Rss.")
     expect(jsonOfTally(tally)).toMatchObject({ total: { known: 1 }, known: [{ met: 1 }, { met: 0, reason: "old" }] })
   })

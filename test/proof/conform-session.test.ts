@@ -22,6 +22,7 @@ const afterWr: Pose = { result: zero, areas: { 0: [stubLine, written] } }
 
 const judge = (puppet: Puppet, records: readonly object[], options: Options = {}): Tally => {
   const session = new Session(() => puppet, options)
+  session.file = "puppets.jsonl"
   records.forEach((record, i) => session.take(parseRecord(JSON.stringify(record)), i + 1))
   session.finish(records.length)
   return session.tally
@@ -82,7 +83,9 @@ it.each<[string, Partial<{ mmap: Pose; wr: Pose }>, string]>([
 it("other contents at the end are a divergence of the sweep", () => {
   const puppet = new Puppet({ mmap: () => afterMmap, wr: () => afterWr })
   const { divergences, total } = judge(puppet, sequence(mapped, wr))
-  expect(divergences).toMatchObject([{ what: "contents at 0x200000000000", linux: "050000 000000", ours: "000000*2" }])
+  expect(divergences).toMatchObject([
+    { what: "contents", where: "at 0x200000000000, three bytes of each page", linux: "050000 000000", ours: "000000*2" }
+  ])
   expect(total).toMatchObject({ complete: 0, divergences: 1, judged: 2 })
 })
 
@@ -147,7 +150,7 @@ it("a sequence whose process was lost is dropped, whatever was found in it", () 
   ])
   expect(tally.total).toMatchObject({ sequences: 0, operations: 0, divergences: 0 })
   expect(tally.dropped).toBe(1)
-  expect(textOfTally(tally)).toContain("1 sequences were dropped")
+  expect(textOfTally(tally)).toContain("1 sequence dropped")
 })
 
 it("an error of our own is a divergence, not the end of the run", () => {
@@ -224,23 +227,29 @@ it("a divergence is told as a program, both answers, both lists of areas and bot
     puppets          1           3       2  66.7 %        1            1
     total            1           3       2  66.7 %        1            1
 
-    0 of 1 sequences were judged to their end, the last sweep included.
-    1 sequences have calls that this version does not have, and are judged up to them: munlock 1.
+    0 of 1 sequence judged to the end, the last sweep included.
+    1 sequence judged only up to calls that this version does not have: munlock 1.
 
-    sequence 7 (puppets), line 4: bounds
-        mmap(0x200000000000, 0x2000, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_FIXED|MAP_ANONYMOUS, -1, 0) = 0x200000000000
-        munlock(0, 0) = -1 EINVAL  # skipped
-        wr(0x200000000000, 5) = 0
-      Linux: 200000000000-200000002000 rw-p 0 -|rd wr mr mw me ac||A.|4,4,0,0,0,4,4,0
-      ours:  200000000000-200000001000 rw-p 0 -|rd wr mr mw me ac||A|4,4,0,0,0,4,4,0
+    puppets.jsonl:4: sequence 7 (puppets), operation 2 differs: bounds of 200000000000-200000002000
+        0  mmap(0x200000000000, 0x2000, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_FIXED|MAP_ANONYMOUS, -1, 0) = 0x200000000000
+        1  munlock(0, 0) = -1 EINVAL  # skipped
+      > 2  wr(0x200000000000, 5) = 0
+      Linux: 200000000000-200000002000
+      ours:  200000000000-200000001000
       areas (- Linux, + ours):
           400000-401000 r--p 0 exe|rd mr mw me|/subject
         - 200000000000-200000002000 rw-p 0 -|rd wr mr mw me ac||A.|4,4,0,0,0,4,4,0
         + 200000000000-200000001000 rw-p 0 -|rd wr mr mw me ac||A|4,4,0,0,0,4,4,0
         + 200000001000-200000002000 rw-p 0 -|rd wr mr mw me ac||.|0,0,0,0,0,0,0,0
       pages:
-        Linux 0x200000000000 |A .|
-        ours  0x200000000000 |A|.|
+        Linux  0x1fffffffe000  __|A .|__
+        ours                   __|A|.|__
+        call                      ^
+
+    An area is: start-end permissions offset file|VmFlags|name|pages|Rss,Pss,Shared_Clean,Shared_Dirty,Private_Clean,
+    Private_Dirty,Anonymous,Locked in kB. A page is: . none, A anonymous, F of a file, a and f mapped by several, z the page of
+    zeroes, g a guard, m another marker, w after it write-protected by userfaultfd. In pictures such a page is W, no area is _,
+    and ? is not recorded.
     "
   `)
   expect(jsonOfTally(tally)).toMatchObject({

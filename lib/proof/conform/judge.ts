@@ -8,19 +8,21 @@ import { newSeen, type Seen, type World } from "./world.ts"
 export interface Difference {
   /** What differs: a field, in words. */
   readonly what: string
+  /** Of which area, or at which address. */
+  readonly where?: string
   readonly linux: string
   readonly ours: string
-  /** The process whose areas are to be shown; -1 none. */
+  /** The process that differs, and whose areas are to be shown; -1 none. */
   readonly process: number
   /** Something of ours broke: there is no accepting that. */
   readonly isFault?: true
 }
 
-/** Same answer? Values are compared as 64-bit registers. */
-export function judgeResult(linux: Result, ours: Result): Difference | undefined {
+/** Same answer to `process`? Values are compared as 64-bit registers. */
+export function judgeResult(process: number, linux: Result, ours: Result): Difference | undefined {
   return sameResult(linux, ours)
     ? undefined
-    : { what: "result", linux: textOfResult(linux), ours: textOfResult(ours), process: -1 }
+    : { what: "result", linux: textOfResult(linux), ours: textOfResult(ours), process }
 }
 
 function sameResult(a: Result, b: Result): boolean {
@@ -88,7 +90,7 @@ export class Judge {
     for (let i = 0; i < 5; i++) {
       if (stats[i] !== ours[i]) {
         const names = ["VmSize", "VmLck", "VmData", "VmStk", "VmExe"]
-        return { what: names[i]!, linux: `[${stats.join(", ")}]`, ours: `[${ours.join(", ")}]`, process }
+        return { what: names[i]!, linux: `${stats[i]} kB`, ours: `${ours[i]} kB`, process }
       }
     }
     return undefined
@@ -100,31 +102,40 @@ function differentProcesses(state: State, live: readonly number[]): Difference {
   return { what: "processes", linux: recorded.join(" "), ours: live.join(" "), process: -1 }
 }
 
-function differenceOf(area: Area, seen: Seen, process: number): Difference | undefined {
-  const what = fieldOf(area, seen)
-  if (what === undefined) return undefined
-  return { what, linux: area.text, ours: textOfSeen(seen, area.isStub), process }
-}
-
 /** The first field that differs. */
-function fieldOf(area: Area, seen: Seen): string | undefined {
-  if (area.start !== seen.start || area.end !== seen.end) return "bounds"
-  if (area.perms !== seen.perms) return "permissions"
-  if (area.flags !== seen.flags) return "VmFlags"
-  if (area.offset !== seen.offset) return "offset"
-  if (area.file !== seen.file) return "file"
-  if (area.name !== seen.name) return "name"
+function differenceOf(area: Area, seen: Seen, process: number): Difference | undefined {
+  const differ = (what: string, linux: string, ours: string): Difference => {
+    return { what, where: `of ${boundsOf(area)}`, linux, ours, process }
+  }
+  if (area.start !== seen.start || area.end !== seen.end) return differ("bounds", boundsOf(area), boundsOf(seen))
+  if (area.perms !== seen.perms) return differ("permissions", area.perms, seen.perms)
+  if (area.flags !== seen.flags) return differ("VmFlags", area.flags, seen.flags)
+  if (area.offset !== seen.offset) return differ("offset", hex(area.offset), hex(seen.offset))
+  if (area.file !== seen.file) return differ("file", area.file, seen.file)
+  if (area.name !== seen.name) return differ("name", area.name, seen.name)
   if (area.isStub) return undefined
-  const { pages, numbers } = area
-  if (pages !== undefined) for (let i = 0; i < pages.length; i++) if (pages[i] !== seen.pages[i]) return "page states"
-  for (let i = 0; i < 8; i++) if (numbers[i] !== seen.numbers[i]) return numberNames[i]!
+  const { numbers, pages } = area
+  if (pages !== undefined && !sameCodes(pages, seen.pages)) {
+    return differ("page states", textOfCodes(pages, pages.length), textOfCodes(seen.pages, pages.length))
+  }
+  for (let i = 0; i < 8; i++) {
+    if (numbers[i] !== seen.numbers[i]) return differ(numberNames[i]!, `${numbers[i]} kB`, `${seen.numbers[i]} kB`)
+  }
   return undefined
 }
+
+function sameCodes(a: Uint8Array, b: Uint8Array): boolean {
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return true
+}
+
+const boundsOf = ({ end, start }: { readonly start: number; readonly end: number }): string =>
+  `${hex(start)}-${hex(end)}`
 
 /** An area of ours as a recording would have it. */
 function textOfSeen(seen: Seen, isStub: boolean): string {
   const { end, file, flags, name, numbers, offset, pages, perms, start } = seen
-  const head = `${hex(start)}-${hex(end)} ${perms} ${hex(offset)} ${file}|${flags}|${name}`
+  const head = `${boundsOf({ start, end })} ${perms} ${hex(offset)} ${file}|${flags}|${name}`
   if (isStub) return head
   const states = end - start > pages.length ? "*" : textOfCodes(pages, end - start)
   return `${head}|${states}|${numbers.join(",")}`

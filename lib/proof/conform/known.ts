@@ -10,7 +10,7 @@ export interface KnownEntry {
   readonly i?: number
   /** The operation as the report prints it: `madvise(*, MADV_FREE) = 0`. The last sweep is `sweep`. */
   readonly operation?: string
-  /** What differs, as the report names it: `result`, `VmFlags`, `Rss`, `contents at *`. */
+  /** What differs, as the report names it: `result`, `VmFlags`, `Rss`, `contents`. */
   readonly what: string
   readonly linux?: string
   readonly ours?: string

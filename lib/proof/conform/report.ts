@@ -23,12 +23,14 @@ const columns: readonly Column[] = [
 export function textOfTally(tally: Tally): string {
   const { complete, divergences, sequences } = tally.total
   const lines = [...tableOf(tally), ""]
-  lines.push(`${complete} of ${sequences} sequences were judged to their end, the last sweep included.`)
+  lines.push(`${complete} of ${counted(sequences, "sequence")} judged to the end, the last sweep included.`)
   lines.push(...linesOfMissing(tally), ...linesOfUnknown(tally), ...linesOfKnown(tally))
-  if (tally.dropped > 0) lines.push(`${tally.dropped} sequences were dropped: their process was lost while recording.`)
+  if (tally.dropped > 0)
+    lines.push(`${counted(tally.dropped, "sequence")} dropped: the process was lost while recording.`)
   tally.divergences.forEach((one) => lines.push("", ...linesOfDivergence(one)))
+  if (tally.divergences.some(({ areas }) => areas.length > 0)) lines.push("", ...legend)
   const more = divergences - tally.divergences.length
-  if (more > 0) lines.push("", `and ${more} more divergences.`)
+  if (more > 0) lines.push("", `and ${counted(more, "more divergence")}`)
   return `${lines.join("\n")}\n`
 }
 
@@ -48,15 +50,17 @@ function tableOf({ themes, total }: Tally): readonly string[] {
 
 const percentOf = (c: Counts): number => (c.operations === 0 ? 0 : (100 * c.judged) / c.operations)
 
+const counted = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" : "s"}`
+
 function linesOfMissing({ missing, total }: Tally): readonly string[] {
   if (total.apart === 0) return []
   return [
-    `${total.apart} sequences have calls that this version does not have, and are judged up to them: ${textOfNames(missing)}.`
+    `${counted(total.apart, "sequence")} judged only up to calls that this version does not have: ${textOfNames(missing)}.`
   ]
 }
 
 function linesOfUnknown({ unknown }: Tally): readonly string[] {
-  return unknown.isEmpty() ? [] : [`Format 1 does not have, so these were ignored: ${textOfNames(unknown)}.`]
+  return unknown.isEmpty() ? [] : [`Not of format 1, and ignored: ${textOfNames(unknown)}.`]
 }
 
 function linesOfKnown({ known: { entries, uses } }: Tally): readonly string[] {
@@ -65,7 +69,7 @@ function linesOfKnown({ known: { entries, uses } }: Tally): readonly string[] {
     const place = `${where.filter((part) => part !== undefined).join(", ")}: ${entry.what}`
     return uses[at] === 0
       ? `Known difference ${at + 1} was not met: ${place}.`
-      : `Known difference ${at + 1}, met ${uses[at]} times: ${place}. ${entry.reason}`
+      : `Known difference ${at + 1}, met ${counted(uses[at]!, "time")}: ${place}. Reason: ${entry.reason}`
   })
 }
 
@@ -76,16 +80,31 @@ const textOfNames = (names: Names): string =>
     .join(", ")
 
 function linesOfDivergence(one: Divergence): readonly string[] {
-  const indented = (lines: readonly string[]): readonly string[] => lines.map((line) => `    ${line}`)
+  const { areas, file, left, line, linux, operation, ours, picture, program, seq, theme, what, where } = one
+  const indented = (lines: readonly string[]): readonly string[] => lines.map((each) => `    ${each}`)
+  const width = String(program.at(-1)?.operation ?? 0).length
+  const place = operation === undefined ? "the last sweep" : `operation ${operation}`
   return [
-    `sequence ${one.seq} (${one.theme}), line ${one.line}: ${one.what}`,
-    ...indented(one.program),
-    `  Linux: ${one.linux}`,
-    `  ours:  ${one.ours}`,
-    ...(one.areas.length > 0 ? ["  areas (- Linux, + ours):", ...indented(one.areas)] : []),
-    ...(one.picture.length > 0 ? ["  pages:", ...indented(one.picture)] : [])
+    `${file}:${line}: sequence ${seq} (${theme}), ${program.length === 0 ? "its beginning" : place} differs: ${what}${where === "" ? "" : ` ${where}`}`,
+    ...(left > 0 ? [`  ${counted(left, "operation")}, then`] : []),
+    ...program.map(({ call, isSkipped, operation: i }) => {
+      const mark = i === operation ? ">" : " "
+      return `  ${mark} ${String(i).padStart(width)}  ${call}${isSkipped ? "  # skipped" : ""}`
+    }),
+    `  Linux: ${linux}`,
+    `  ours:  ${ours}`,
+    ...(areas.length > 0 ? ["  areas (- Linux, + ours):", ...indented(areas)] : []),
+    ...(picture.length > 0 ? ["  pages:", ...indented(picture)] : [])
   ]
 }
+
+/** What areas and pictures read like. */
+const legend = [
+  "An area is: start-end permissions offset file|VmFlags|name|pages|Rss,Pss,Shared_Clean,Shared_Dirty,Private_Clean,",
+  "Private_Dirty,Anonymous,Locked in kB. A page is: . none, A anonymous, F of a file, a and f mapped by several, z the page of",
+  "zeroes, g a guard, m another marker, w after it write-protected by userfaultfd. In pictures such a page is W, no area is _,",
+  "and ? is not recorded."
+]
 
 /** The report for machines. */
 export function jsonOfTally(tally: Tally): object {

@@ -6,14 +6,14 @@
  */
 import { LineError } from "../lines.ts"
 import { Coverage } from "./coverage.ts"
-import { Judge, judgeResult, linesOf, type Difference } from "./judge.ts"
+import { type Difference, Judge, judgeResult } from "./judge.ts"
 import { Known, type KnownEntry } from "./known.ts"
-import { diffOf, pictureOfAreas } from "./picture.ts"
 import { lineOfOp } from "./program.ts"
 import { type Dead, type End, FormatError, type Header, type Op, type Recorded } from "./record.ts"
 import { maySkip } from "./skip.ts"
 import { State } from "./state.ts"
 import { judgeSweep } from "./sweep.ts"
+import { told } from "./tell.ts"
 import { type Counts, type Divergence, Names, newCounts, Tally } from "./tally.ts"
 import { movesUnknownBytes, sweepWithoutBytes, withoutBytes } from "./unknown-bytes.ts"
 import { newSeen, type World } from "./world.ts"
@@ -55,6 +55,8 @@ interface Sequence {
 /** Takes records of any number of files. */
 export class Session {
   readonly tally: Tally
+  /** The file that is being read, for the report. */
+  file = ""
   private readonly judge = new Judge()
   private readonly seen = newSeen()
   private readonly hasAreas: boolean
@@ -163,8 +165,8 @@ export class Session {
       }
       run.counts.judged++
       const wrong = run.hasUnknownBytes
-        ? judgeResult(withoutBytes(op, op.result), withoutBytes(op, ours))
-        : judgeResult(op.result, ours)
+        ? judgeResult(op.process, withoutBytes(op, op.result), withoutBytes(op, ours))
+        : judgeResult(op.process, op.result, ours)
       run.hasUnknownBytes ||= movesUnknownBytes(op, run.header)
       return wrong !== undefined && !this.accepts(run, op, wrong) ? wrong : this.judgeState(run)
     })
@@ -209,7 +211,8 @@ export class Session {
     run.isOver = true
     if (this.accepts(run, op, found)) return
     run.counts.divergences = 1
-    run.divergence = this.tally.divergences.length < (this.options.shown ?? 3) ? told(run, found, line) : undefined
+    if (this.tally.divergences.length >= (this.options.shown ?? 3)) return
+    run.divergence = told({ ...run, file: this.file, line, op, hasAreas: this.hasAreas }, found)
   }
 
   /** Is the difference a known one? Then it is counted. */
@@ -238,23 +241,6 @@ function closeQuietly(world: World): readonly string[] {
 
 function note({ program, skipped }: Sequence, op: Op): void {
   if (program.push(op) > MOST_PROGRAM) skipped.delete(program.shift()!)
-}
-
-function told(run: Sequence, found: Difference, line: number): Divergence {
-  const { header, program, skipped, state, world } = run
-  const linux = state.processes.get(found.process)?.areas.map((area) => area.text) ?? []
-  const ours = found.process < 0 ? [] : linesOf(world, found.process)
-  return {
-    seq: header.seq,
-    theme: header.theme,
-    line,
-    what: found.process > 0 ? `${found.what} of process ${found.process}` : found.what,
-    linux: found.linux,
-    ours: found.ours,
-    program: program.map((op) => `${lineOfOp(op, op.result)}${skipped.has(op) ? "  # skipped" : ""}`),
-    areas: diffOf(linux, ours),
-    picture: pictureOfAreas(linux, ours)
-  }
 }
 
 const textOf = (error: unknown): string => (error instanceof Error ? `${error.name}: ${error.message}` : String(error))

@@ -42,7 +42,10 @@ function judgeProcess(
   let swept = 0
   let left = MOST_OF_A_PROCESS
   const differ = (start: number, linux: string, ours: string): Difference => {
-    return { what: `contents at 0x${(start * 4096).toString(16)}`, linux, ours, process }
+    // Reading has faulted pages in by now, so areas are not shown.
+    const owner = process > 0 ? ` of process ${process}` : ""
+    const where = `at 0x${(start * 4096).toString(16)}${owner}, three bytes of each page`
+    return { what: "contents", where, linux, ours, process: -1 }
   }
   for (let v = world.firstArea(process); v !== 0; v = world.nextArea(process, v)) {
     world.look(process, v, seen, false)

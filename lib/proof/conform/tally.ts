@@ -50,19 +50,26 @@ export function addCounts(to: Counts, more: Readonly<Counts>): void {
 
 /** A place where we are not as Linux was. */
 export interface Divergence {
-  readonly seq: string
-  readonly theme: string
+  readonly file: string
   /** Line of the file. */
   readonly line: number
+  readonly seq: string
+  readonly theme: string
+  /** Number of the operation; undefined before the first, and at the end. */
+  readonly operation: number | undefined
   /** What differs, in words. */
   readonly what: string
+  /** Of which area, at which address, in which process; empty if that goes without saying. */
+  readonly where: string
   readonly linux: string
   readonly ours: string
-  /** The sequence up to there, one call a line. */
-  readonly program: readonly string[]
+  /** Operations before the program's first. */
+  readonly left: number
+  /** The sequence up to there. */
+  readonly program: ReadonlyArray<{ readonly operation: number; readonly call: string; readonly isSkipped: boolean }>
   /** Areas of the process: lines that begin with `-` are Linux's only, with `+` ours only. */
   readonly areas: readonly string[]
-  /** The pages in question, one character each: Linux above, ours below. */
+  /** The pages in question, see picture.ts. */
   readonly picture: readonly string[]
 }
 

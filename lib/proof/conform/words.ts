@@ -8,9 +8,11 @@ import type { Word } from "../../mm/base/units.ts"
 type Reading = (value: number) => readonly string[]
 type Values = Readonly<Record<string, number>>
 
-/** One bit, one name; `none` where no bit is set. */
+/** One bit, one name, the lowest first; `none` where no bit is set. */
 function bits(prefix: string, values: Values, none = "0"): Reading {
-  const names = Object.entries(values).map(([name, bit]) => [bit, prefix + name] as const)
+  const names = Object.entries(values)
+    .map(([name, bit]) => [bit, prefix + name] as const)
+    .sort((a, b) => a[0] - b[0])
   return (value) => {
     const found: string[] = []
     let left = value
