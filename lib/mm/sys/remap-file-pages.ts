@@ -76,6 +76,7 @@ function spansAlike(k: Kernel, mm: Mm, v: Vma, end: Vpn): boolean {
     const next = k.maple.next(mm, at)
     if (next === 0 || k.vmas.startOf(next) !== k.vmas.endOf(at)) return false
     if (k.vmas.file(next) !== k.vmas.file(v) || k.vmas.flags(next) !== k.vmas.flags(v)) return false
+    if (k.vmas.flagsHi(next) !== k.vmas.flagsHi(v)) return false
     at = next
   }
   return true
