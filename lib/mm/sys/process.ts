@@ -5,7 +5,7 @@ import { VM_ACCOUNT, VM_DONTCOPY, VM_LOCKED_MASK, VM_WIPEONFORK } from "../../fl
 import { EAGAIN, ENOMEM, OK } from "../../flags/Errno.ts"
 import { enoughMemory, vmStatAccount } from "../area/account.ts"
 import { enter, mmAlloc, mmdrop, mmgetNotZero, mmRelease } from "../area/mm.ts"
-import { mmapUnlock, needMmap, tryMmap, WRITE } from "../area/mmap-lock.ts"
+import { mmapUnlock, needMmap, READ, tryMmap, WRITE } from "../area/mmap-lock.ts"
 import { announceMapping, fget, fput } from "../area/object.ts"
 import { closeVma, hasFarewell, hasHook, hasOpen, openVma } from "../area/ops.ts"
 import { buryVma, insertVma, removeVma } from "../area/vma.ts"
@@ -122,7 +122,10 @@ function* dupMm(k: Kernel, mm: Mm, child: Mm): Verb<"NEED_LOCK" | "NEED_HOOK" | 
     const r = yield* dupAreas(k, mm, child)
     if (k.mms.rssTotal(child) !== 0) flushMm(k, mm)
     if (r === OK) return OK
-    for (const v of takeAll(k, child)) yield* removeVma(k, v)
+    const areas = k.maple.list(child)
+    clearAll(k, child, areas)
+    takeAll(k, child, areas)
+    for (const v of areas) yield* removeVma(k, v)
     k.mms.addUsers(child, -1)
     mmRelease(k, child)
     return r
@@ -286,17 +289,22 @@ export function* drainMmput(k: Kernel): Verb<"NEED_HOOK"> {
   return OK
 }
 
-/** No user is left, so nobody can hold or want the lock. Pages go first, under the read lock; then, under the write lock,
- * tables, areas and their owners' close.
+/** No user is left, so nobody can hold or want the lock. Watchers are told, then the pages go, under the read lock; then,
+ * under the write lock, tables, areas and their owners' close.
  * @source mm/mmap.c exit_mmap (v6.18)
  */
 function* exitMmap(k: Kernel, mm: Mm): Verb<"NEED_HOOK", void> {
+  k.trace.point(T_EXIT, mm, 0, 0)
+  for (const n of k.notifiers.get(mm) ?? []) n.release?.()
+  if (!tryMmap(k, mm, READ)) vmBugOn(`mm ${mm} has no users, and its lock is held`)
+  k.mms.updateHiwaterRss(mm)
+  const areas = k.maple.list(mm)
+  clearAll(k, mm, areas)
+  mmapUnlock(k, mm, READ)
   if (!tryMmap(k, mm, WRITE)) vmBugOn(`mm ${mm} has no users, and its lock is held`)
   try {
-    k.trace.point(T_EXIT, mm, 0, 0)
-    for (const n of k.notifiers.get(mm) ?? []) n.release?.()
-    k.mms.updateHiwaterRss(mm)
-    for (const v of takeAll(k, mm)) {
+    takeAll(k, mm, areas)
+    for (const v of areas) {
       if (hasFarewell(k, v)) yield* removeVma(k, v)
       else buryVma(k, v)
     }
@@ -306,15 +314,18 @@ function* exitMmap(k: Kernel, mm: Mm): Verb<"NEED_HOOK", void> {
   mmRelease(k, mm)
 }
 
-/** Zaps and detaches every area of `mm`, and frees its page tables. */
-function takeAll(k: Kernel, mm: Mm): Vma[] {
-  const areas = k.maple.list(mm)
+/** Zaps `areas`, which are all of `mm`. */
+function clearAll(k: Kernel, mm: Mm, areas: readonly Vma[]): void {
   let cleared = false
   for (const v of areas) {
     if (zapRange(k, v, k.vmas.startOf(v), k.vmas.endOf(v), ZAP_UNMAP)) cleared = true
   }
   if (cleared) flushRange(k, mm, 0, TASK_PAGES)
   putGathered(k)
+}
+
+/** Frees the page tables of `mm`, and detaches `areas`, which are all of it. */
+function takeAll(k: Kernel, mm: Mm, areas: readonly Vma[]): void {
   freePgtables(k, mm, 0, TASK_PAGES, 0, Infinity)
   for (const v of areas) {
     if ((k.vmas.flags(v) & VM_ACCOUNT) !== 0) k.committed -= k.vmas.pages(v)
@@ -322,5 +333,4 @@ function takeAll(k: Kernel, mm: Mm): Vma[] {
     k.vmas.setState(v, VMA_DETACHED)
   }
   k.maple.clear(mm)
-  return areas
 }

@@ -56,7 +56,7 @@ import { mmap } from "../../../lib/mm/sys/mmap.ts"
 import { mprotect } from "../../../lib/mm/sys/mprotect.ts"
 import { mremap, MREMAP_FIXED, MREMAP_MAYMOVE } from "../../../lib/mm/sys/mremap.ts"
 import { munmap } from "../../../lib/mm/sys/munmap.ts"
-import { fork } from "../../../lib/mm/sys/process.ts"
+import { exit, fork, reap } from "../../../lib/mm/sys/process.ts"
 import { setrlimit } from "../../../lib/mm/sys/rlimit.ts"
 import type { SyncHook } from "../../../lib/mm/sys/run-now.ts"
 import { mseal } from "../../../lib/mm/sys/seal.ts"
@@ -190,7 +190,8 @@ export class Proc {
     return new Proc(this.machine, child)
   }
   exit(): void {
-    endTask(this.k, this.task)
+    call(this.k, () => exit(this.k, this.task), this.machine.answer)
+    reap(this.k, this.task)
   }
 
   // Memory
