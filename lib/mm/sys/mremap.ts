@@ -149,7 +149,6 @@ function checkArea(k: Kernel, q: Remap): number {
   if ((k.vmas.flagsHi(v) & VMH_SEALED) !== 0) return EPERM
   if ((k.vmas.flags(v) & VM_HUGETLB) !== 0 && !alignRemap(q, k.files.unit(k.vmas.obj(v)))) return EINVAL
   const grow = q.newLen - q.oldLen
-  if (!impliesNew(q)) q.to = q.at
   if (grow <= 0 && !impliesNew(q)) return OK
   const lo = k.vmas.flags(v)
   if (q.oldLen === 0 && (lo & (VM_SHARED | VM_MAYSHARE)) === 0) return EINVAL

@@ -7,7 +7,7 @@
 import { describe, expect, it } from "vitest"
 import * as MADV from "../../../lib/flags/AdviceFlags.ts"
 import * as MAP from "../../../lib/flags/MapFlags.ts"
-import { FMODE_READ } from "../../../lib/mm/store/files.ts"
+import { FILE_ZERO, FMODE_READ } from "../../../lib/mm/store/files.ts"
 import { installFd, reopen } from "../../../lib/mm/object/file.ts"
 import { ANON, NONE, RO, RW, SHARED_ANON } from "./words.ts"
 import { type Proc, world } from "./world.ts"
@@ -261,5 +261,35 @@ describe("advice about pages", () => {
 
   it("SOFT_OFFLINE is advice that this machine does not know, holes included [L-MADV-M-SOFT_OFFLINE]", () => {
     expect(give(101)).toEqual({ answers: `${NEVER} EINVAL`, pages: AS_BEFORE, flags: NOTHING })
+  })
+})
+
+describe("kinds that the table leaves out", () => {
+  const KNOWN = Object.values(MADV)
+  /** The answers to every advice by memory that `make` makes at a0+2 of a process of its own. */
+  const answersOf = (make: (p: Proc) => void): readonly string[] =>
+    KNOWN.map((advice) => {
+      const p = world()
+      make(p)
+      return p.madvise("a0+2", advice)
+    })
+  const anon = (p: Proc): unknown => p.mmap("a0+2", RW)
+
+  it("answer as their like do: a stack, what is sealed and writable, a file that is sealed", () => {
+    const plain = answersOf(anon)
+    expect(answersOf((p) => p.mmap("a0+2", RW, ANON | MAP.GROWSDOWN))).toEqual(plain)
+    expect(answersOf((p) => [anon(p), p.mseal("a0+2")])).toEqual(plain)
+    for (const type of [MAP.PRIVATE, MAP.SHARED]) {
+      const file = (p: Proc): unknown => p.mmap("a0+2", RO, type, p.memfd(2))
+      expect(answersOf((p) => [file(p), p.mseal("a0+2")])).toEqual(answersOf(file))
+    }
+  })
+
+  it("answer as anonymous memory does, the private zero device but for its having a file", () => {
+    const plain = answersOf(anon)
+    const zero = answersOf((p) => p.mmap("a0+2", RW, MAP.PRIVATE, p.special(FILE_ZERO)))
+    const differ = KNOWN.filter((_, i) => zero[i] !== plain[i])
+    expect(differ).toEqual([MADV.REMOVE, MADV.WIPEONFORK])
+    expect(differ.map((advice) => zero[KNOWN.indexOf(advice)])).toEqual(["EACCES", "EINVAL"])
   })
 })
