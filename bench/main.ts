@@ -40,6 +40,7 @@ async function measure(group: Group): Promise<Figures> {
   else if (group === "rim") await (await import("./groups/rim.ts")).rim(figures)
   else if (group === "objects") await (await import("./groups/objects.ts")).objects(figures)
   else if (group === "proc") (await import("./groups/proc.ts")).proc(figures)
+  else if (group === "replay") await (await import("./groups/replay.ts")).replays(figures)
   else await (await import("./groups/api.ts")).api(figures)
   return figures
 }

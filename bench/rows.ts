@@ -1,7 +1,7 @@
 /** What is measured, and what it should cost: the targets of the design's performance.md. */
 
 /** Programs that measure, each in a process of its own: V8 compiles for what a process has seen. */
-export const groups = ["areas", "pages", "access", "boot", "rim", "api", "objects", "proc"] as const
+export const groups = ["areas", "pages", "access", "boot", "rim", "api", "objects", "proc", "replay"] as const
 /** One of them. */
 export type Group = (typeof groups)[number]
 
@@ -80,5 +80,8 @@ export const rows: readonly Row[] = [
   { id: "object.invalidate", group: "objects", name: "invalidation of a page, 100,000 mappings", ns: 5000 },
   { id: "maps.60k", group: "proc", name: "/proc/PID/maps of 60,000 VMAs, per VMA", ratio: 2, rival: "kernel" },
   { id: "smaps.60k", group: "proc", name: "/proc/PID/smaps of 60,000 VMAs, per VMA", ratio: 2, rival: "kernel" },
+  { id: "replay.maps", group: "replay", name: "replay: a call of a recording with maps", ns: 50_000 },
+  { id: "replay.maps.many", group: "replay", name: "replay: the same, with 30,000 areas", ns: 50_000 },
+  { id: "replay.strace", group: "replay", name: "replay: a call of a strace log", ns: 50_000 },
   { id: "api.cpu", group: "api", name: "Task.cpu().load32, TLB hit" }
 ]

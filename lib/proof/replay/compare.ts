@@ -24,15 +24,14 @@ export class Comparer {
     const { k } = this
     const { mm, recorded } = space
     if (recorded === undefined) return undefined
-    const { lines } = recorded
-    let at = recorded.firstEndingAbove(start - 1)
+    recorded.seek(start - 1)
     let v = k.maple.find(mm, Math.max(0, start - 1))
     for (;;) {
-      const line = at < lines.length && lines[at]!.start <= end ? lines[at]! : undefined
+      const next = recorded.next()
+      const line = next !== undefined && next.start <= end ? next : undefined
       if (v !== 0 && k.vmas.startOf(v) > end) v = 0
       if (line === undefined && v === 0) return undefined
       if (line === undefined || v === 0 || !this.isSame(v, line)) return this.difference(v, line)
-      at++
       v = k.maple.next(mm, v)
     }
   }
@@ -45,7 +44,7 @@ export class Comparer {
   /** Are there as many areas as recorded? Costs nothing, and finds changes where nobody looks. */
   count(space: Space): Difference | undefined {
     const { recorded } = space
-    if (recorded === undefined || recorded.lines.length === this.k.maple.size(space.mm)) return undefined
+    if (recorded === undefined || recorded.size === this.k.maple.size(space.mm)) return undefined
     return this.whole(space)
   }
 

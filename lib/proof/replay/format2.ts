@@ -32,7 +32,8 @@ function jsonOf(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
-    throw new Malformed(text.trimEnd().endsWith("}") ? "not JSON" : "not JSON: cut off?")
+    const isCut = looksLikeFormat2(text) && !text.trimEnd().endsWith("}")
+    throw new Malformed(isCut ? "not JSON: cut off?" : "not JSON")
   }
 }
 

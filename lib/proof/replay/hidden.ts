@@ -39,18 +39,26 @@ const END_32BIT = 0x80000
 
 /** Areas of which every combination is tried. */
 const MOST_AREAS = 5
-/** Combinations that are tried at all. */
-const MOST_GUESSES = 160
 
 /** It was written to. */
 const written: Change = (k, v) => {
-  if (anonVmaPrepare(k, v)) keepCharge(k, v)
+  keepCharge(k, v) // first: it decides whose history it may share
+  anonVmaPrepare(k, v)
+}
+
+/** It was written to while it could share the history of the area below. */
+const writtenWithBelow: Change = (k, v) => {
+  const below = k.maple.prev(k.vmas.mmOf(v), v)
+  keepCharge(k, v)
+  k.anon.unlinkAll(v)
+  k.anon.prepare(v, below !== 0 && k.anon.singular(below) ? k.vmas.anon(below) : 0)
 }
 
 /** It was written to when it was not yet next to what it is next to now. */
 const writtenApart: Change = (k, v) => {
+  keepCharge(k, v)
   k.anon.unlinkAll(v)
-  if (k.anon.prepare(v, 0)) keepCharge(k, v)
+  k.anon.prepare(v, 0)
 }
 
 /** It was written to before the fork that it came through. */
@@ -158,11 +166,12 @@ export function* guesses(
   if (difference.what === "result") {
     yield* rights(world, process, call)
     yield* randomPlace(world, process, call)
-  } else if (call.fd !== undefined) {
+  }
+  if (difference.what === "map" || call.name === "mremap") yield* writes(world, process.space, places)
+  if (difference.what === "map" && call.fd !== undefined) {
     const { fd } = call
     yield { what: "files opened again", apply: () => world.files.reopenNext(fd) }
   }
-  if (difference.what === "map" || call.name === "mremap") yield* writes(world, process.space, places)
 }
 
 /** What a process may have lost, and what a file system may not allow. */
@@ -195,9 +204,7 @@ function* randomPlace({ k }: World, { space }: Process, call: Call): Iterable<Gu
 function* writes({ k }: World, space: Space, places: readonly Pages[]): Iterable<Guess> {
   const starts = areasAround(k, space, places).map((v) => k.vmas.startOf(v))
   const most = starts.length <= MOST_AREAS ? starts.length : 2
-  let count = 0
   for (const changes of combinations(starts.length, changesOf(space), most)) {
-    if (++count > MOST_GUESSES) return
     yield {
       what: "writes to memory",
       apply: () => {
@@ -225,7 +232,8 @@ const changesOf = ({ isForked, moves }: Space): readonly Change[] => [
   ...(isForked ? [inherited] : []),
   ...(moves.length > 0 ? [movedWritten(moves)] : []),
   writtenApart,
-  untouched
+  untouched,
+  writtenWithBelow
 ]
 
 /** Private areas that touch one of `places`. */
@@ -242,10 +250,14 @@ function areasAround(k: Kernel, space: Space, places: readonly Pages[]): readonl
 
 type Changes = readonly (readonly [at: number, change: Change])[]
 
-/** Ways to change up to `most` of `count` areas: one change for all of them first, then one area, two, and so on. */
+/** Ways to change up to `most` of `count` areas: first one change for neighbours that share a history, the longest runs first,
+ * then any one area, any two, and so on.
+ */
 function* combinations(count: number, changes: readonly Change[], most: number): Iterable<Changes> {
-  if (count === 0) return
-  for (const change of changes) yield Array.from({ length: count }, (_, at) => [at, change] as const)
+  for (let length = count; length >= 2; length--) {
+    for (let from = 0; from + length <= count; from++)
+      for (const change of changes) yield Array.from({ length }, (_, at) => [from + at, change] as const)
+  }
   for (let size = 1; size <= most; size++) yield* choose(0, size, [])
 
   function* choose(from: number, size: number, chosen: Changes): Iterable<Changes> {

@@ -18,6 +18,11 @@ import { type Process, type Space, World } from "./world.ts"
 const agreed: Verdict = { kind: "agreed" }
 const other: Verdict = { kind: "other" }
 
+/** Guesses that are tried for one call; for one call once there were very many; and how many are very many. */
+const MOST_TRIES = 1200
+const FEW_TRIES = 16
+const MOST_TRIES_EVER = 20_000
+
 /** What happened that the log does not say, as far as it had to be assumed; counts by kind. */
 export type Assumed = Map<string, number>
 
@@ -28,6 +33,7 @@ export class Machine implements Player {
   readonly assumed: Assumed = new Map()
   private readonly journal = new Journal(this.world.k, () => this.save())
   private told = 0
+  private tries = 0
 
   /** @param shown - differences that are told with the areas around them */
   constructor(private readonly shown = 0) {}
@@ -95,7 +101,10 @@ export class Machine implements Player {
       return first
     }
     this.back(mark)
+    let left = this.tries < MOST_TRIES_EVER ? MOST_TRIES : FEW_TRIES
     for (const guess of guesses(this.world, process, call, first.difference, this.placesOf(call))) {
+      if (left-- === 0) break
+      this.tries++
       if (this.attempt(process, call, guess).kind !== "differs") {
         this.assume(guess.what)
         remember(process.space, moves)

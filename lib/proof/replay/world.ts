@@ -46,8 +46,6 @@ export interface Space {
   readonly isForked: boolean
   /** Are addresses random? */
   readonly isRandom: boolean
-  /** Pages that calls changed whose effect the log shows only later: pairs of start and end. */
-  pending: (readonly [start: number, end: number])[]
   /** Memory that was moved, the latest last. */
   moves: readonly Move[]
 }
@@ -94,7 +92,6 @@ export class World {
       recorded: undefined,
       isForked: false,
       isRandom: true,
-      pending: [],
       moves: []
     }
     const process: Process = { pid, task, space, path: "", threads: 1 }
@@ -117,7 +114,6 @@ export class World {
       recorded: new Recollection(maps),
       isForked: false,
       isRandom: isRandom(maps),
-      pending: [],
       moves: []
     }
     process.path = event.path
@@ -152,7 +148,7 @@ export class World {
   /** How to make the list of processes, and the files, what they are now. */
   save(): () => void {
     const processes = [...this.processes.values()].map((process) => ({ process, was: { ...process } }))
-    const spaces = processes.map(({ process: { space } }) => ({ space, pending: space.pending }))
+    const spaces = processes.map(({ process: { space } }) => ({ space, moves: space.moves }))
     const files = this.files.save()
     const segments = [...this.segments]
     return () => {
@@ -160,7 +156,7 @@ export class World {
       for (const [theirs, ours] of segments) this.segments.set(theirs, ours)
       this.processes.clear()
       for (const { process, was } of processes) this.processes.set(was.pid, Object.assign(process, was))
-      for (const { pending, space } of spaces) space.pending = pending
+      for (const { moves, space } of spaces) space.moves = moves
       files()
     }
   }
@@ -174,7 +170,6 @@ export class World {
       recorded: parent.space.recorded?.copy(),
       isForked: true,
       isRandom: parent.space.isRandom,
-      pending: [],
       moves: parent.space.moves
     }
     const child: Process = { pid, task, space, path: parent.path, threads: 1 }
