@@ -5,9 +5,10 @@ import { VM_ACCESS, VMH_SEALED } from "../../flags/bits.ts"
 import { addrOf, PAGE_SIZE } from "../../mm/base/units.ts"
 import { permsText } from "../../mm/proc/maps.ts"
 import type { Vma } from "../../mm/store/vmas.ts"
+import { placeArea } from "../../mm/sys/exec.ts"
 import { munmap } from "../../mm/sys/munmap.ts"
 import type { Comparer } from "./compare.ts"
-import { flagsOf, placeLine } from "./place.ts"
+import { flagsOf, placementOf } from "./place.ts"
 import type { Process, World } from "./world.ts"
 
 /** Takes over the recorded map. Areas that are as recorded stay what they are; others keep what the log does not show. */
@@ -31,7 +32,8 @@ export function adopt(world: World, comparer: Comparer, process: Process): void 
     const before = flags.find(([start, end]) => start <= line.start && line.start < end)
     const lo = before === undefined ? flagsOf(line) : (before[2] & ~VM_ACCESS) | (flagsOf(line) & VM_ACCESS)
     const isLike = before !== undefined && permsText(lo) === line.perms
-    placeLine(k, mm, line, file, isLike ? lo : flagsOf(line), isLike ? before[3] : 0)
+    const placement = placementOf(line, file, isLike ? lo : flagsOf(line), isLike ? before[3] : 0)
+    world.run(() => placeArea(k, mm, placement))
   }
 }
 

@@ -143,7 +143,7 @@ export class Machine implements Player {
   }
 
   private exec(event: Exec): Verdict {
-    this.world.exec(event, event.maps ?? [])
+    this.world.startProgram(event, event.maps ?? [])
     this.journal.take()
     return other
   }
@@ -151,7 +151,7 @@ export class Machine implements Player {
   private clone(event: Clone): Verdict {
     const parent = this.processOf(event.pid)
     if (event.maps !== undefined) this.grow(parent.space, event.maps)
-    const child = this.world.clone(event)
+    const child = this.world.startChild(event)
     let verdict: Verdict = other
     if (child !== undefined && !event.sharesMemory) {
       if (event.maps !== undefined) {

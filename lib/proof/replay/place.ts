@@ -15,13 +15,9 @@ import {
   VM_SHARED,
   VM_WRITE
 } from "../../flags/bits.ts"
-import { OK } from "../../flags/Errno.ts"
-import type { Kernel } from "../../mm/kernel.ts"
 import type { File } from "../../mm/store/files.ts"
-import type { Mm } from "../../mm/store/mms.ts"
 import { KIND_VDSO, KIND_VVAR, KIND_VVAR_VCLOCK } from "../../mm/store/vmas.ts"
-import { placeArea } from "../../mm/sys/exec.ts"
-import { runNow } from "../../mm/sys/run-now.ts"
+import type { Placement } from "../../mm/sys/exec.ts"
 import type { MapLine } from "./event.ts"
 
 const kinds: Readonly<Record<string, number>> = {
@@ -30,25 +26,19 @@ const kinds: Readonly<Record<string, number>> = {
   "[vvar_vclock]": KIND_VVAR_VCLOCK
 }
 
-/** Puts the area of a line into `mm`, where nothing is.
+/** The area of a line as it is to be.
  * @param file - what it maps; 0 none
  * @param lo - its flags, if more is known than the line says
- * @returns OK | errno
  */
-export function placeLine(k: Kernel, mm: Mm, line: MapLine, file: File, lo = flagsOf(line), hi = 0): number {
-  const placed = runNow(k, () =>
-    placeArea(k, mm, {
-      start: line.start,
-      end: line.end,
-      lo,
-      hi,
-      file,
-      kind: kinds[line.name],
-      pgoff: file === 0 ? undefined : line.offset
-    })
-  )
-  return typeof placed === "number" ? placed : OK
-}
+export const placementOf = (line: MapLine, file: File, lo = flagsOf(line), hi = 0): Placement => ({
+  start: line.start,
+  end: line.end,
+  lo,
+  hi,
+  file,
+  kind: kinds[line.name],
+  pgoff: file === 0 ? undefined : line.offset
+})
 
 /** The flags that an area with this line has in all likelihood: what the line does not show is as after a plain mmap. */
 export function flagsOf({ name, perms }: MapLine): number {

@@ -76,6 +76,12 @@ function summaryOf(tally: Tally, file: string): readonly string[] {
     lines.push(`Not determined by the log, and taken from it: ${listOf(tally.unanchored)}.`)
   if (tally.unmodelled.size > 0) lines.push(`Not built, and taken from the log: ${listOf(tally.unmodelled)}.`)
   if (tally.malformed > 0) lines.push(...malformedOf(tally))
+  if (tally.broken !== "")
+    lines.push(
+      "",
+      `The simulation broke, which is a bug in it. ${tally.broken}`,
+      `${tally.notJudged} events after that are not judged.`
+    )
   lines.push("", verdictOf(tally))
   return lines
 }
@@ -103,13 +109,14 @@ function malformedOf({ malformed, malformedLines }: Tally): readonly string[] {
   ]
 }
 
-function verdictOf({ agrees, differences, others, total }: Tally): string {
+function verdictOf({ agrees, broken, differences, others, total }: Tally): string {
   const judged = total.agreed + others.agreed + differences
   if (agrees) {
     const open = total.unanchored > 0 ? `; the log does not determine ${total.unanchored} more` : ""
     return judged === 0 ? "Nothing in this log could be judged." : `All ${judged} predictions agree with Linux${open}.`
   }
   const parts = [
+    ...(broken === "" ? [] : ["Not everything could be judged"]),
     ...(differences > 0 ? [`${differences} of ${judged} predictions are not what Linux did`] : []),
     ...(total.unmodelled > 0 ? [`${plural(total.unmodelled, "call")} could not be predicted`] : [])
   ]
@@ -134,6 +141,7 @@ export function jsonOfReplay(tally: Tally, file: string): object {
     format: tally.format,
     agrees: tally.agrees,
     lines: tally.lines,
+    ...(tally.broken === "" ? {} : { broken: tally.broken, notJudged: tally.notJudged }),
     malformed: { count: tally.malformed, first: tally.malformedLines },
     calls: { total, byName: Object.fromEntries(tally.calls) },
     others,

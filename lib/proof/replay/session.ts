@@ -46,7 +46,7 @@ export class Session implements Sink, Player, Listener {
   /** The log is over. Throws LineError where it was none. */
   finish(): void {
     this.reader?.finish()
-    this.order?.finish()
+    this.guarded(undefined, () => this.order?.finish())
     const { tally } = this
     tally.reordered = this.order?.reordered ?? 0
     tally.lines = this.lines.count
@@ -61,9 +61,27 @@ export class Session implements Sink, Player, Listener {
 
   event(event: Event): void {
     this.tally.events++
-    if (this.order !== undefined) return this.order.push(event)
-    this.verdict(event, this.perform(event))
-    this.settle()
+    this.guarded(event, () => {
+      if (this.order !== undefined) return this.order.push(event)
+      this.verdict(event, this.perform(event))
+      this.settle()
+    })
+  }
+
+  /** An error of our own ends the judgement: the simulation is not what it should be from there on. */
+  private guarded(event: Event | undefined, part: () => void): void {
+    const { tally } = this
+    if (tally.broken !== "") {
+      tally.notJudged++
+      return
+    }
+    try {
+      part()
+    } catch (error) {
+      if (error instanceof LineError) throw error
+      const where = event === undefined ? "at the end" : `line ${event.line}, ${textOfEvent(event)}`
+      tally.broken = `${where}: ${error instanceof Error ? error.message : String(error)}`
+    }
   }
 
   verdict(event: Event, verdict: Verdict): void {

@@ -80,6 +80,10 @@ export class Tally {
   reordered = 0
   /** What had to be assumed, because logs do not show it. */
   assumed: ReadonlyMap<string, number> = new Map()
+  /** The error of our own that ended the judgement; empty if none did. */
+  broken = ""
+  /** Events after it. */
+  notJudged = 0
   malformed = 0
   readonly malformedLines: MalformedLine[] = []
   /** The first few. */
@@ -131,7 +135,7 @@ export class Tally {
 
   /** Does everything agree, so far as the log determines it? */
   get agrees(): boolean {
-    return this.differences === 0 && this.total.unmodelled === 0
+    return this.differences === 0 && this.total.unmodelled === 0 && this.broken === ""
   }
 }
 

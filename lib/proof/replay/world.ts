@@ -1,33 +1,22 @@
 /** The processes of a log and their address spaces, in one simulated machine. Floor 9. */
+import { OK } from "../../flags/Errno.ts"
 import { LEGACY_BASE } from "../../mm/area/gap.ts"
-import { mmAlloc } from "../../mm/area/mm.ts"
 import { vmBugOn } from "../../mm/base/debug.ts"
 import type { StopName, Verb } from "../../mm/base/stop.ts"
 import { addrOf, TASK_PAGES } from "../../mm/base/units.ts"
 import type { Kernel } from "../../mm/kernel.ts"
-import {
-  BRK,
-  END_CODE,
-  END_DATA,
-  type Mm,
-  MMAP_BASE,
-  MMAP_BOTTOM_UP,
-  START_BRK,
-  START_CODE,
-  START_DATA,
-  START_STACK
-} from "../../mm/store/mms.ts"
-import type { Task } from "../../mm/store/tasks.ts"
-import { exit, fork, mmput, reap } from "../../mm/sys/process.ts"
-import { READ_IMPLIES_EXEC } from "../../mm/sys/personality.ts"
-import { PR_MDWE_NO_INHERIT } from "../../mm/sys/prctl.ts"
+import { type Mm, MMAP_BASE, MMAP_BOTTOM_UP } from "../../mm/store/mms.ts"
+import { RLIMIT_AS, RLIMIT_DATA, type Task } from "../../mm/store/tasks.ts"
+import { clone, CLONE_VM } from "../../mm/sys/clone.ts"
+import { exec, type Image } from "../../mm/sys/exec.ts"
+import { exit, fork, reap } from "../../mm/sys/process.ts"
 import { runNow } from "../../mm/sys/run-now.ts"
 import { anonVmaPrepare } from "../../mm/area/rmap.ts"
 import { bootForReplay, newProcess } from "./boot.ts"
 import type { Clone, Exec, MapLine } from "./event.ts"
 import { FileTable } from "./files.ts"
 import { VSYSCALL } from "./map-line.ts"
-import { placeLine } from "./place.ts"
+import { placementOf } from "./place.ts"
 import { Recollection } from "./recollection.ts"
 
 /** Where memory was before it was moved: a place, and the offset that its first page had. */
@@ -100,15 +89,25 @@ export class World {
   }
 
   /** A new program: a fresh address space with the areas that the log shows. */
-  exec(event: Exec, maps: readonly MapLine[]): Process {
+  startProgram(event: Exec, maps: readonly MapLine[]): Process {
     const { k } = this
     const process = this.find(event.pid) ?? this.appear(event.pid)
-    const old = process.space
-    const mm = mmAlloc(k, process.task)
-    if (mm === 0) vmBugOn(`more address spaces at once than there is room for: ${k.config.maxMms}`)
-    k.mms.setMdwe(mm, (k.mms.mdwe(old.mm) & PR_MDWE_NO_INHERIT) !== 0 ? 0 : k.mms.mdwe(old.mm))
-    k.tasks.setMm(process.task, mm)
-    this.put(old.mm, process)
+    const { task } = process
+    // the log shows that there was room
+    const limits = [RLIMIT_AS, RLIMIT_DATA].map(
+      (which) => [which, k.tasks.rlimit(task, which), k.tasks.rlimitMax(task, which)] as const
+    )
+    for (const [which] of limits) k.tasks.setRlimit(task, which, Infinity, Infinity)
+    const done = this.run(() => exec(k, task, this.imageOf(event, maps)))
+    for (const [which, soft, hard] of limits) k.tasks.setRlimit(task, which, soft, hard)
+    if (done !== OK) vmBugOn(`there is no room for the program of process ${event.pid}`)
+    const mm = k.tasks.mm(task)
+    const layout = layoutOf(event, maps)
+    k.mms.setStat(mm, MMAP_BASE, layout.base)
+    k.mms.setStat(mm, MMAP_BOTTOM_UP, layout.goesUp ? 1 : 0)
+    // the kernel wrote the program's arguments there
+    const stack = maps.find((line) => line.name === "[stack]")
+    if (stack !== undefined) anonVmaPrepare(k, k.maple.lookup(mm, stack.end - 1))
     process.space = {
       mm,
       recorded: new Recollection(maps),
@@ -118,14 +117,11 @@ export class World {
     }
     process.path = event.path
     process.threads = 1
-    k.tasks.setPersonality(process.task, k.tasks.personality(process.task) & ~READ_IMPLIES_EXEC)
-    this.placeAll(mm, maps)
-    this.setBounds(mm, event, maps)
     return process
   }
 
   /** A child; undefined where the parent is not known. */
-  clone(event: Clone): Process | undefined {
+  startChild(event: Clone): Process | undefined {
     const parent = this.find(event.pid) ?? this.appear(event.pid)
     if (event.childPid === event.pid) {
       parent.threads++
@@ -140,7 +136,6 @@ export class World {
   end(process: Process): void {
     const { k } = this
     this.processes.delete(process.pid)
-    this.giveOwner(process)
     this.run(() => exit(k, process.task))
     reap(k, process.task)
   }
@@ -179,72 +174,32 @@ export class World {
 
   private share(parent: Process, pid: number): Process {
     const { k } = this
-    const task = k.tasks.alloc(parent.task, `process ${pid}`)
-    if (task === 0) vmBugOn(`more processes at once than there is room for: ${k.config.maxMms}`)
-    k.tasks.setMm(task, parent.space.mm)
-    k.mms.addUsers(parent.space.mm, 1)
-    const child: Process = {
-      pid,
-      task,
-      space: parent.space,
-      path: parent.path,
-      threads: 1
-    }
+    const task = this.run(() => clone(k, parent.task, CLONE_VM, `process ${pid}`))
+    if (task < 0) vmBugOn(`more processes at once than there is room for: ${k.config.maxMms}`)
+    const child: Process = { pid, task, space: parent.space, path: parent.path, threads: 1 }
     this.processes.set(pid, child)
     return child
   }
 
-  private placeAll(mm: Mm, maps: readonly MapLine[]): void {
-    const { k } = this
-    for (const line of maps) {
-      if (line.name === VSYSCALL) continue
-      const file = line.ino !== 0 ? this.files.mapped(line) : 0
-      if (placeLine(k, mm, line, file) !== 0) vmBugOn(`${line.text} cannot be placed`)
-      // the kernel wrote the program's arguments there
-      if (line.name === "[stack]") anonVmaPrepare(k, k.maple.lookup(mm, line.end - 1))
-    }
-  }
-
-  /** Where the kernel believes the parts of a new program to be. */
-  private setBounds(mm: Mm, event: Exec, maps: readonly MapLine[]): void {
-    const { k } = this
+  /** A new program as its first map shows it. */
+  private imageOf(event: Exec, maps: readonly MapLine[]): Image {
     const stack = maps.find((line) => line.name === "[stack]")
-    const set = (field: number, value: number): void => k.mms.setStat(mm, field, value)
-    const layout = layoutOf(event, maps)
-    set(MMAP_BASE, layout.base)
-    set(MMAP_BOTTOM_UP, layout.goesUp ? 1 : 0)
-    set(START_STACK, event.startStack ?? (stack === undefined ? 0 : addrOf(stack.end) - 64))
-    const brk = event.startBrk ?? 0
-    set(START_BRK, brk)
-    set(BRK, brk)
     const own = maps.filter((line) => line.ino !== 0 && line.name === event.path)
     const code = own.find((line) => line.perms[2] === "x")
     const data = own.find((line) => line.perms[1] === "w")
-    if (code !== undefined) {
-      set(START_CODE, addrOf(code.start))
-      set(END_CODE, addrOf(code.end))
-    }
-    if (data !== undefined) {
-      set(START_DATA, addrOf(data.start))
+    return {
+      name: event.path,
+      areas: maps
+        .filter((line) => line.name !== VSYSCALL)
+        .map((line) => placementOf(line, line.ino !== 0 ? this.files.mapped(line) : 0)),
+      startCode: addrOf(code?.start ?? 0),
+      endCode: addrOf(code?.end ?? 0),
+      startData: addrOf(data?.start ?? 0),
       // where within its last page the data ends is not recorded
-      set(END_DATA, addrOf(data.end) - 2048)
+      endData: data === undefined ? 0 : addrOf(data.end) - 2048,
+      brk: event.startBrk ?? 0,
+      startStack: event.startStack ?? (stack === undefined ? 0 : addrOf(stack.end) - 64)
     }
-  }
-
-  /** Another process takes over as the one whose limits count, if there is one. */
-  private giveOwner({ pid, space, task }: Process): void {
-    if (this.k.mms.owner(space.mm) !== task) return
-    for (const other of this.processes.values()) {
-      if (other.pid !== pid && other.space.mm === space.mm) return this.k.mms.setOwner(space.mm, other.task)
-    }
-  }
-
-  /** One user of an address space fewer. */
-  private put(mm: Mm, process: Process): void {
-    for (const other of this.processes.values()) {
-      if (other !== process && other.space.mm === mm) this.k.mms.setOwner(mm, other.task)
-    }
-    this.run(() => mmput(this.k, mm))
   }
 }
 

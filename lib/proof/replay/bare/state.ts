@@ -66,7 +66,7 @@ export class State {
   exec(event: Exec): void {
     this.showsPrograms = true
     const { isLimited } = this.factsOf(this.processOf(event.pid).space)
-    const { space } = this.world.exec(event, [])
+    const { space } = this.world.startProgram(event, [])
     this.begin(space, { ...nothingKnown, isWhole: true, isLimited })
     this.forgetTheDead()
   }
@@ -74,7 +74,7 @@ export class State {
   /** A child knows what its parent knew. */
   clone(event: Clone): void {
     const parent = this.processOf(event.pid)
-    const child = this.world.clone(event)
+    const child = this.world.startChild(event)
     if (child !== undefined && !event.sharesMemory) this.learn(child.space, this.factsOf(parent.space))
   }
 
