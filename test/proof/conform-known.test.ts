@@ -82,10 +82,10 @@ describe("a known difference", () => {
 })
 
 it("patterns fit from end to end", () => {
-  const fits = (what: string): boolean => judge([{ ...busy, what }]).total.known === 1
-  for (const pattern of ["result", "*", "res*", "*sult", "r*s*lt", "**", "*e*"])
-    expect(fits(pattern), pattern).toBe(true)
-  for (const pattern of ["", "res", "*x*", "result*t", "r*sul"]) expect(fits(pattern), pattern).toBe(false)
+  const fitting = (patterns: readonly string[]): readonly string[] =>
+    patterns.filter((what) => judge([{ ...busy, what }]).total.known === 1)
+  const good = ["result", "*", "res*", "*sult", "r*s*lt", "**", "*e*"]
+  expect(fitting([...good, "", "res", "*x*", "result*t", "r*sul"])).toEqual(good)
 })
 
 it("a file of known differences is a list of entries", () => {

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs"
+import { isDeepStrictEqual } from "node:util"
 import { gunzipSync } from "node:zlib"
 import { expect, it } from "vitest"
 import { parseRecord } from "../../lib/proof/conform/parse.ts"
@@ -74,6 +75,7 @@ it.each([
 it("a broken line is refused, or read as JSON.parse reads it", () => {
   const ops = golden.filter((line) => line.startsWith('{"i":') && !/"[df]":/.test(line))
   const marks = '{}[]",:0123456789abcdefx-. \\'
+  const wrong: string[] = []
   forSeeds(100, (random) => {
     for (let n = 0; n < 200; n++) {
       const line = ops[random(ops.length)]!
@@ -86,7 +88,8 @@ it("a broken line is refused, or read as JSON.parse reads it", () => {
         line.slice(0, at) + mark + line.slice(at + 1)
       ][random(4)]!
       const op = scan(broken)
-      if (op !== undefined) expect(op, broken).toEqual(parsed(broken))
+      if (op !== undefined && !isDeepStrictEqual(op, parsed(broken))) wrong.push(broken)
     }
   })
+  expect(wrong).toEqual([])
 })

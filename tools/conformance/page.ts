@@ -15,10 +15,10 @@ export function pageOf({ live, recordings }: Results): string {
     "",
     ...sectionOf("Recordings", recordings, [
       "Sequences of operations that ran on a real kernel. Each operation is performed here too, and then compared: its result,",
-      "errno or signal; every field of every line of `/proc/PID/smaps`; the state of every page; five of the sizes in",
-      "`/proc/PID/status`; at the end of a sequence, the contents of the first pages of every area. After every operation",
-      "`checkMm` looks for broken invariants. How a sequence is judged, and what `pagewright conform` prints, stands in",
-      "[the guide](./guide/conformance.md)."
+      "errno or signal; of every area its line in `/proc/PID/maps`, its VmFlags, eight numbers of `smaps` and the state of",
+      "every page; five sizes of `/proc/PID/status`; at the end of a sequence, the contents of the first pages of every area.",
+      "After every operation `checkMm` looks for broken invariants. How a sequence is judged, and what `pagewright conform`",
+      "prints, stands in [the guide](./guide/conformance.md)."
     ]),
     ...sectionOf("Live", live, [
       "Random programs that ran on the host's kernel, recorded and judged at once; the seed repeats a run."
@@ -41,7 +41,7 @@ function sectionOf(title: string, proof: Proof, text: readonly string[]): readon
       `${numberOf(total.sequences)} sequences there are ${numberOf(total.divergences)} divergences` +
       `${total.known === 0 ? "" : ` and ${numberOf(total.known)} known differences`}.** ` +
       `${numberOf(total.complete)} sequences are judged to their end, the last sweep included.` +
-      `${dropped === 0 ? "" : ` ${numberOf(dropped)} lost their process while they were recorded, and were dropped.`}`,
+      (dropped === 0 ? "" : ` ${numberOf(dropped)} lost their process while they were recorded, and were dropped.`),
     "",
     ...(names.length === 0
       ? []
@@ -52,7 +52,7 @@ function sectionOf(title: string, proof: Proof, text: readonly string[]): readon
           ""
         ]),
     ...tableOf(
-      ["judged", "sequences", "operations", "sequences by seed or name", "SHA-256"],
+      ["judged", "sequences", "operations", "seeds", "SHA-256"],
       sources.map(({ name, operations, seeds, sequences, sha256 }) => [
         `\`${name}\``,
         numberOf(sequences),
@@ -175,7 +175,7 @@ function sumOf(tables: readonly CallTable[]): CallTable {
 
 /** The first column is text; so are the others where they hold no numbers. */
 function tableOf(heads: readonly string[], rows: ReadonlyArray<readonly string[]>): readonly string[] {
-  const isNumbers = (i: number): boolean => i > 0 && rows.every((row) => /^(\d.*)?$/.test(row[i]!))
+  const isNumbers = (i: number): boolean => i > 0 && rows.every((row) => /^(\d[\d,]*( \(.*\))?)?$/.test(row[i]!))
   const line = (cells: readonly string[]): string =>
     `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`
   return [line(heads), line(heads.map((_, i) => (isNumbers(i) ? "---:" : "---"))), ...rows.map(line)]

@@ -33,7 +33,10 @@ const countsOf = ({ kernel, total }: Proof): string =>
   `${numberOf(total.judged)} are judged`
 
 function verdictOf({ known, missing, total }: Proof): string {
-  const differ = total.divergences === 0 ? "0 differ." : `${numberOf(total.divergences)} sequences differ.`
+  const differ =
+    total.divergences === 0
+      ? "0 differ."
+      : `${numberOf(total.divergences)} ${total.divergences === 1 ? "sequence differs" : "sequences differ"}.`
   const accepted = total.known === 0 ? "" : ` ${numberOf(total.known)} known differences, in ${known.length} entries.`
   const without =
     Object.keys(missing).length === 0 ? "" : " The rest comes after calls that this version does not have."

@@ -54,8 +54,9 @@ function entryOf(value: unknown, nth: number): KnownEntry {
     return text === undefined || typeof text === "string" ? text : refuse(`has a ${name} that is no text`)
   }
   const { i, seq } = fields
-  if (seq !== undefined && typeof seq !== "string" && typeof seq !== "number")
-    refuse("has a seq that is no number or name")
+  if (seq !== undefined && typeof seq !== "string" && typeof seq !== "number") {
+    return refuse("has a seq that is no number or name")
+  }
   if (i !== undefined && typeof i !== "number") refuse("has an i that is no number")
   const operation = textOf("operation")
   if (seq === undefined && operation === undefined)
