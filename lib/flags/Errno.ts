@@ -61,6 +61,8 @@ export const EOPNOTSUPP = -95
 export const ENAMETOOLONG = -36
 /** Function not implemented. */
 export const ENOSYS = -38
+/** Memory page has a hardware error. */
+export const EHWPOISON = -133
 
 const names = {
   EPERM,
@@ -91,7 +93,8 @@ const names = {
   EOVERFLOW,
   EOPNOTSUPP,
   ENAMETOOLONG,
-  ENOSYS
+  ENOSYS,
+  EHWPOISON
 } as const
 
 /** Name of an error, `"EINVAL"` for instance. */

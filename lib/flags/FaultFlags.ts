@@ -25,3 +25,5 @@ export const FAULT_OOM = 4
 export const FAULT_GP = 5
 /** Killed while it waited. */
 export const FAULT_KILLED = 6
+/** SIGBUS, BUS_ADRERR: a poison marker. This machine has no memory failure handling; with it, BUS_MCEERR_AR. */
+export const FAULT_HWPOISON = 7

@@ -20,3 +20,7 @@ export const PROTNONE = 64
 export const EXEC = 128
 /** No page: a guard marker, any access is a SIGSEGV. Never together with PRESENT. */
 export const GUARD = 256
+/** A userfaultfd tracks writes; without PRESENT, a marker of that for a page that is not there. */
+export const UFFD_WP = 512
+/** No page: a poison marker, any access is a SIGBUS. Never together with PRESENT. */
+export const POISON = 1024

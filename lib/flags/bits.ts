@@ -42,6 +42,9 @@ export const VMH_DROPPABLE = 1 << (40 - 32)
 export const VMH_UFFD_MINOR = 1 << (41 - 32)
 export const VMH_SEALED = 1 << (42 - 32)
 
+/** Areas whose faults a userfaultfd answers; VMH_UFFD_MINOR is the third of these. */
+export const VM_UFFD = VM_UFFD_MISSING | VM_UFFD_WP
+
 export const VM_ACCESS = VM_READ | VM_WRITE | VM_EXEC
 export const VM_LOCKED_MASK = VM_LOCKED | VM_LOCKONFAULT
 /** Such VMAs never merge and are not populated by mlock. */

@@ -16,6 +16,7 @@ import { Runs } from "./store/runs.ts"
 import { Shm } from "./store/shm.ts"
 import { Tasks } from "./store/tasks.ts"
 import { Tlb } from "./store/tlb.ts"
+import { Uffds } from "./store/uffds.ts"
 import { Vmas } from "./store/vmas.ts"
 import { Xarray } from "./store/xarray.ts"
 
@@ -107,6 +108,7 @@ export class Kernel {
   readonly runs: Runs
   readonly tlb: Tlb
   readonly shm: Shm
+  readonly uffds: Uffds
   /** Rows of operations; row 0 is none. Drivers append. */
   readonly ops: (Ops | undefined)[] = [undefined]
   readonly backings: (Backing | undefined)[] = [undefined]
@@ -118,7 +120,8 @@ export class Kernel {
   readonly vdso: number[] = []
   /** Invariants that each floor appended. */
   readonly checks: Check[] = []
-  /** Files whose last reference went while locks were held: their release runs when the verb is over (task_work). */
+  /** Devices' files and userfaultfds whose last reference went while locks were held: their release runs when the verb is
+   *  over (task_work). */
   readonly released: number[] = []
   /** mms whose last user went in atomic context: torn down by whoever drains it (mmput_async). */
   readonly deferredMmput: number[] = []
@@ -150,7 +153,8 @@ export class Kernel {
     this.xarray = new Xarray((c.frames >> 3) + c.maxFiles + 64, c.maxFiles, this.fail)
     this.mms = new Mms(c.maxMms, this.fail)
     this.tasks = new Tasks(c.maxMms, this.fail)
-    this.runs = new Runs(c.maxRuns, c.maxVmas, c.maxMms)
+    this.runs = new Runs(c.maxRuns, c.maxVmas, c.maxMms, c.maxUffds)
+    this.uffds = new Uffds(c.maxUffds, c.maxRuns, this.fail)
     this.tlb = new Tlb(this.frames)
     this.shm = new Shm(this.fail)
   }

@@ -52,7 +52,8 @@ const all: { readonly [T in ErrnoName]: Errno<T> } = {
   EOVERFLOW: of("EOVERFLOW", "value too large for defined data type"),
   EOPNOTSUPP: of("EOPNOTSUPP", "operation not supported"),
   ENAMETOOLONG: of("ENAMETOOLONG", "file name too long"),
-  ENOSYS: of("ENOSYS", "function not implemented")
+  ENOSYS: of("ENOSYS", "function not implemented"),
+  EHWPOISON: of("EHWPOISON", "memory page has hardware error")
 }
 
 /** The failure of that name; the same frozen value every time. */

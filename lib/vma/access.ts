@@ -78,7 +78,7 @@ function translate(p: Process, at: Addr, write: boolean): Effect.Effect<void, Si
   return door(
     p.world,
     p.pid,
-    () => fault(k, k.tasks.mm(p.pid), vpnOf(at), write ? WRITE : READ),
+    () => fault(k, k.tasks.mm(p.pid), vpnOf(at), write ? WRITE : READ, at % PAGE_SIZE),
     (outcome) => (outcome === FAULT_OK ? Effect.void : Effect.fail(signalOf(outcome, at)))
   )
 }

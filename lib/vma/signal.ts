@@ -1,5 +1,5 @@
 /** Signals: what an access to memory ends in when it goes wrong. Floor 8, internal. */
-import { FAULT_ACCERR, FAULT_GP, FAULT_MAPERR, FAULT_SIGBUS } from "../flags/FaultFlags.ts"
+import { FAULT_ACCERR, FAULT_GP, FAULT_HWPOISON, FAULT_MAPERR, FAULT_SIGBUS } from "../flags/FaultFlags.ts"
 
 /** The address is not mapped (MAPERR), or not for this access (ACCERR), or is no address at all (KERNEL). */
 export interface Sigsegv {
@@ -10,7 +10,7 @@ export interface Sigsegv {
   /** Byte address of the access; 0 for KERNEL, as Linux reports it. */
   readonly address: number
 }
-/** The object behind the mapping has no such page, or its driver failed. */
+/** The object behind the mapping has no such page, its driver failed, or a userfaultfd wants it so. */
 export interface Sigbus {
   /** For `Effect.catchTag`. */
   readonly _tag: "SIGBUS"
@@ -41,6 +41,7 @@ export function signalOf(code: number, address: number): Signal {
     case FAULT_GP:
       return Object.freeze({ _tag: "SIGSEGV", code: "KERNEL", address: 0 })
     case FAULT_SIGBUS:
+    case FAULT_HWPOISON:
       return Object.freeze({ _tag: "SIGBUS", code: "ADRERR", address })
     default:
       return Object.freeze({ _tag: "SIGKILL", code: "OOM", address })

@@ -35,6 +35,8 @@ export interface Range {
   policy: number
   file: number
   anon: number
+  /** userfaultfd context that will answer for it; 0 none. */
+  uffd: number
   /** The area that a new range is a copy of (mremap); 0 none. */
   copiedFrom: Vma
   /** Only the area below may grow (brk). */
@@ -59,7 +61,12 @@ export interface Plan {
 }
 
 function sameAttributes(k: Kernel, r: Range, v: Vma): boolean {
-  return ((k.vmas.flags(v) ^ r.lo) & ~VM_IGNORE_MERGE) === 0 && k.vmas.flagsHi(v) === r.hi && k.vmas.file(v) === r.file
+  return (
+    ((k.vmas.flags(v) ^ r.lo) & ~VM_IGNORE_MERGE) === 0 &&
+    k.vmas.flagsHi(v) === r.hi &&
+    k.vmas.file(v) === r.file &&
+    k.vmas.uffd(v) === r.uffd
+  )
 }
 
 /** An area with an anon_vma from before a fork: it must not take in anything new. */

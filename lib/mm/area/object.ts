@@ -10,7 +10,7 @@ import type { PgOff, Vpn } from "../base/units.ts"
 import { mmdrop } from "./mm.ts"
 import { needHook } from "./ops.ts"
 import type { Kernel } from "../kernel.ts"
-import { type File, FILE_PROC, type Obj } from "../store/files.ts"
+import { FILE_PROC, FILE_UFFD, type File, type Obj } from "../store/files.ts"
 import type { Vma } from "../store/vmas.ts"
 
 /** Answers of `translate` that are no frame. */
@@ -95,12 +95,13 @@ export function fget(k: Kernel, f: File): void {
   if (f !== 0) k.files.addFileRefs(f, 1)
 }
 
-/** One holder fewer; the last one closes it. A device's release runs when the verb is over (task_work), lockless.
+/** One holder fewer; the last one closes it. The release of a device or a userfaultfd runs when the verb is over (task_work),
+ * lockless.
  * @source fs/file_table.c fput (v6.18)
  */
 export function fput(k: Kernel, f: File): void {
   if (f === 0 || k.files.addFileRefs(f, -1) > 0) return
-  if (k.files.ops(f) !== 0) k.released.push(f)
+  if (k.files.ops(f) !== 0 || k.files.kind(f) === FILE_UFFD) k.released.push(f)
   else closeFile(k, f)
 }
 

@@ -2,7 +2,7 @@
  * @source mm/vma.c __split_vma, vma_modify, vms_gather_munmap_vmas, remove_vma (v6.18)
  */
 import { VM_ACCOUNT, VM_IGNORE_MERGE, VM_LOCKED, VMH_SEALED } from "../../flags/bits.ts"
-import { ENOMEM, EPERM } from "../../flags/Errno.ts"
+import { ENOMEM, EPERM, OK } from "../../flags/Errno.ts"
 import { H_REMOVE_MAPPING, type Verb } from "../base/stop.ts"
 import type { Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
@@ -13,10 +13,13 @@ import { mergeExistingRange, mergeNow, planExistingRange, type Range } from "./m
 import { assertMmapWrite } from "./mmap-lock.ts"
 import { addMapping, fget, fput, moveBounds, removeMapping, retractMapping } from "./object.ts"
 import { closeVma, hasFarewell, hasHook, maySplit, openVma } from "./ops.ts"
+import { type Unmapped, userfaultfdUnmapPrep } from "./uffd-events.ts"
 import { canStartWrite, tryStartWrite, vmaStartWrite } from "./vma-lock.ts"
 
 /** Stops of verbs that change areas. */
 export type AreaStops = "NEED_LOCK" | "NEED_HOOK" | "PREEMPT"
+/** Stops of verbs that unmap, and tell userfaultfds of it. */
+export type UnmapStops = AreaStops | "WAIT_UFFD"
 
 /** Puts a finished, detached area into its tree and into its object's mapping set. Nodes were reserved.
  * @locks mmap write
@@ -110,8 +113,8 @@ function moveBorder(k: Kernel, v: Vma, w: Vma, vpn: Vpn, newBelow: boolean): voi
   insertVma(k, w)
 }
 
-/** Makes `[start, end)` of `v` an area of its own that may get flags `lo`/`hi` and a memory policy: by merge, else by one
- * or two splits. The caller writes them into what is returned.
+/** Makes `[start, end)` of `v` an area of its own that may get flags `lo`/`hi`, a memory policy and a userfaultfd: by merge, else
+ * by one or two splits. The caller writes them into what is returned.
  * @returns the area | errno
  * @partial if the second split fails, the first stays
  * @locks mmap write
@@ -124,9 +127,10 @@ export function* vmaModify(
   end: Vpn,
   lo: number,
   hi: number,
-  policy: number = k.vmas.policy(v)
+  policy: number = k.vmas.policy(v),
+  uffd: number = k.vmas.uffd(v)
 ): Verb<AreaStops> {
-  const range = rangeOf(k, prev, v, start, end, lo, hi)
+  const range = rangeOf(k, prev, v, start, end, lo, hi, uffd)
   range.policy = policy
   const merged = yield* mergeExistingRange(k, range)
   if (merged !== 0) return merged
@@ -161,7 +165,7 @@ export const setStickyFlags = (k: Kernel, v: Vma, lo: number, hi: number): void 
 
 /** `vmaModify` in one plain turn; 0, and nothing has changed, where an area has readers, or an owner a say in its split. */
 export function vmaModifyNow(k: Kernel, prev: Vma, v: Vma, start: Vpn, end: Vpn, lo: number, hi: number): number {
-  const plan = planExistingRange(k, rangeOf(k, prev, v, start, end, lo, hi))
+  const plan = planExistingRange(k, rangeOf(k, prev, v, start, end, lo, hi, k.vmas.uffd(v)))
   if (plan !== undefined) return mergeNow(k, plan)
   if (k.vmas.startOf(v) < start) {
     const r = isFull(k, v) ? ENOMEM : splitNow(k, v, start, true)
@@ -175,7 +179,7 @@ export function vmaModifyNow(k: Kernel, prev: Vma, v: Vma, start: Vpn, end: Vpn,
 }
 
 /** A range of `v`, as merging wants to know it. */
-const rangeOf = (k: Kernel, prev: Vma, v: Vma, start: Vpn, end: Vpn, lo: number, hi: number): Range => ({
+const rangeOf = (k: Kernel, prev: Vma, v: Vma, start: Vpn, end: Vpn, lo: number, hi: number, uffd: number): Range => ({
   mm: k.vmas.mmOf(v),
   prev,
   middle: v,
@@ -188,6 +192,7 @@ const rangeOf = (k: Kernel, prev: Vma, v: Vma, start: Vpn, end: Vpn, lo: number,
   policy: k.vmas.policy(v),
   file: k.vmas.file(v),
   anon: k.vmas.anon(v),
+  uffd,
   copiedFrom: 0,
   justExpand: false
 })
@@ -204,11 +209,18 @@ export interface Gathered {
 }
 
 /** Splits at both ends of `[start, end)` and detaches what lies inside.
+ * @param told - userfaultfds that are to be told when no lock is held any more; grows. Absent: nobody is told
  * @returns the gathered areas | EPERM something is sealed | ENOMEM | errno of a veto; then every area is attached
  * @partial splits stay
  * @locks mmap write
  */
-export function* gatherVmas(k: Kernel, mm: Mm, start: Vpn, end: Vpn): Verb<AreaStops, Gathered | number> {
+export function* gatherVmas(
+  k: Kernel,
+  mm: Mm,
+  start: Vpn,
+  end: Vpn,
+  told?: Unmapped[]
+): Verb<AreaStops, Gathered | number> {
   let v = k.maple.find(mm, start)
   if (v !== 0 && k.vmas.startOf(v) < start && k.vmas.startOf(v) < end) {
     if (end < k.vmas.endOf(v) && k.maple.size(mm) >= k.config.maxMapCount) return ENOMEM
@@ -224,13 +236,14 @@ export function* gatherVmas(k: Kernel, mm: Mm, start: Vpn, end: Vpn): Verb<AreaS
       if (r < 0) return r
     }
     if (!tryStartWrite(k, v)) yield* vmaStartWrite(k, v)
+    if (told !== undefined && userfaultfdUnmapPrep(k, v, start, end, told) !== OK) return ENOMEM
     vmas.push(v)
   }
   return takeOut(k, mm, vmas)
 }
 
 /** The same in one plain turn. Undefined, and nothing has changed, where an area must be split, is sealed, has readers, or
- * an owner who is to be told.
+ * an owner or a userfaultfd that is to be told.
  */
 export function gatherNow(k: Kernel, mm: Mm, start: Vpn, end: Vpn): Gathered | undefined {
   let v = k.maple.find(mm, start)
@@ -238,7 +251,7 @@ export function gatherNow(k: Kernel, mm: Mm, start: Vpn, end: Vpn): Gathered | u
   const vmas = [v]
   for (;;) {
     if (k.vmas.startOf(v) < start || k.vmas.endOf(v) > end || (k.vmas.flagsHi(v) & VMH_SEALED) !== 0) return undefined
-    if (hasFarewell(k, v) || !canStartWrite(k, v)) return undefined
+    if (hasFarewell(k, v) || k.vmas.uffd(v) !== 0 || !canStartWrite(k, v)) return undefined
     if (k.vmas.endOf(v) === end) break
     v = k.maple.next(mm, v)
     if (v === 0 || k.vmas.startOf(v) >= end) break

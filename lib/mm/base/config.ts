@@ -18,10 +18,14 @@ export interface KernelConfig {
   /** Open files, objects and anon_vmas that may exist at once. */
   readonly maxFiles: number
   readonly maxAnon: number
+  /** userfaultfds that may exist at once. */
+  readonly maxUffds: number
   /** Verbs in flight at once. */
   readonly maxRuns: number
   /** sysctl vm.max_map_count. */
   readonly maxMapCount: number
+  /** sysctl vm.unprivileged_userfaultfd: may everybody have kernel faults answered? */
+  readonly unprivilegedUserfaultfd: 0 | 1
   /** sysctl vm.mmap_min_addr in bytes: what MAP_FIXED is measured against. */
   readonly mmapMinAddr: number
   /** The security module's minimum in bytes: what searches and hints are measured against. */
@@ -59,8 +63,10 @@ export const defaults: KernelConfig = {
   maxMms: 1024,
   maxFiles: 1 << 13,
   maxAnon: 1 << 16,
+  maxUffds: 256,
   maxRuns: 256,
   maxMapCount: 65530,
+  unprivilegedUserfaultfd: 0,
   mmapMinAddr: 4096,
   lsmMinAddr: 65536,
   overcommit: 0,
@@ -85,6 +91,7 @@ export const tiny: Partial<KernelConfig> = {
   maxMms: 8,
   maxFiles: 32,
   maxAnon: 128,
+  maxUffds: 8,
   maxRuns: 32
 }
 
@@ -100,6 +107,7 @@ export function configOf(some: Partial<KernelConfig>): KernelConfig {
     ["maxMms", 2],
     ["maxFiles", 4],
     ["maxAnon", 16],
+    ["maxUffds", 2],
     ["maxRuns", 4]
   ] as const) {
     const n = c[name]

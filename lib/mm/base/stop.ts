@@ -3,7 +3,7 @@
  * A stop is one small int; its operands lie in the run row of the verb in flight (`store/runs.ts`), are read at once by
  * whoever drives the verb, and are dead afterwards. The reply is `next(n)`: n >= 0, or an errno. Never `throw()`.
  *
- *     bit  0..2 kind | 3 killable | 4..7 sub: lock mode or hook | 8.. locks that stay held
+ *     bit  0..2 kind | 3 killable | 4..7 sub: lock mode, hook or U_* | 8.. locks that stay held
  */
 export const NEED_LOCK = 1
 export const NEED_HOOK = 2
@@ -48,6 +48,12 @@ export const VMA_R = 4
 export const VMA_W = 8
 export const CHILD_R = 16
 export const CHILD_W = 32
+
+/** What a userfaultfd is waited for (WAIT_UFFD): that a fault is answered, that an event is read, that there is something to
+ *  read. Operand a = context. */
+export const U_FAULT = 1
+export const U_EVENT = 2
+export const U_READ = 3
 
 /** What is held, in words: `mmap:w+vma:r`, or `nothing`. */
 export const heldName = (held: number): string =>

@@ -4,7 +4,6 @@
  * for page caches, shared memory, devices and users' objects alike.
  * @source mm/memory.c unmap_mapping_range (v6.18)
  */
-import { isCowMapping } from "../../flags/bits.ts"
 import type { PgOff, Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { ZAP_COWS, ZAP_SKIP_COWS, zapNow } from "../page/zap.ts"
@@ -33,4 +32,4 @@ export function invalidateSpace(k: Kernel, mm: Mm, start: Vpn, end: Vpn, evenCow
 }
 
 const forget = (k: Kernel, v: Vma, start: Vpn, end: Vpn, evenCows: boolean): void =>
-  zapNow(k, v, start, end, evenCows || !isCowMapping(k.vmas.flags(v)) ? ZAP_COWS : ZAP_SKIP_COWS)
+  zapNow(k, v, start, end, evenCows ? ZAP_COWS : ZAP_SKIP_COWS)

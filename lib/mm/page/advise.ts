@@ -3,7 +3,7 @@
  */
 import { VMH_DROPPABLE } from "../../flags/bits.ts"
 import { ENOMEM, OK } from "../../flags/Errno.ts"
-import { DIRTY, GUARD, PRESENT, SPECIAL, YOUNG, ZERO } from "../../flags/PteFlags.ts"
+import { DIRTY, GUARD, POISON, PRESENT, SPECIAL, YOUNG, ZERO } from "../../flags/PteFlags.ts"
 import { leafOf, type Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { F_ACTIVE, F_ANON, F_DIRTY, F_DRIVER, F_REFERENCED, F_SWAPBACKED } from "../store/frames.ts"
@@ -23,6 +23,8 @@ export function installGuards(k: Kernel, v: Vma, start: Vpn, end: Vpn): number {
   for (let at: number = start; at < end; at++) {
     const slot = k.ptes.slotAlloc(pgd, at)
     if (slot === NO_SLOT) return ENOMEM
+    // UNLIKE LINUX: the marker of a protected page outside anonymous memory is overwritten; Linux zaps it, finds it again and
+    // tries for ever.
     k.ptes.set(slot, 0, GUARD)
   }
   return OK
@@ -35,12 +37,13 @@ export function removeGuards(k: Kernel, v: Vma, start: Vpn, end: Vpn): void {
   })
 }
 
-/** MADV_FREE: anonymous pages become clean, and so may be dropped until they are written again. Pages that are dirty in
- * themselves and mapped elsewhere too are passed over.
+/** MADV_FREE: anonymous pages become clean, and so may be dropped until they are written again; poison goes. Pages that are
+ * dirty in themselves and mapped elsewhere too are passed over.
  */
 export function freeLazily(k: Kernel, v: Vma, start: Vpn, end: Vpn): void {
   let changed = false
   forEachSlot(k, v, start, end, (slot, bits, pfn) => {
+    if ((bits & POISON) !== 0) k.ptes.clear(slot)
     if ((bits & PRESENT) === 0 || (bits & (ZERO | SPECIAL)) !== 0 || !k.frames.has(pfn, F_ANON)) return
     if (k.frames.has(pfn, F_DIRTY)) {
       if (k.frames.mapcount(pfn) !== 1) return

@@ -1,9 +1,9 @@
 /** fork's part in page tables: what the child gets a copy of, and what it will fault in by itself. Floor 4.
  * @source mm/memory.c copy_page_range, copy_present_ptes, vma_needs_copy (v6.18)
  */
-import { isCowMapping, VM_COPY_ON_FORK, VM_SHARED } from "../../flags/bits.ts"
+import { isCowMapping, VM_COPY_ON_FORK, VM_SHARED, VM_UFFD_WP } from "../../flags/bits.ts"
 import { ENOMEM, OK } from "../../flags/Errno.ts"
-import { DIRTY, PRESENT, SPECIAL, WRITE, YOUNG, ZERO } from "../../flags/PteFlags.ts"
+import { DIRTY, PRESENT, SPECIAL, UFFD_WP, WRITE, YOUNG, ZERO } from "../../flags/PteFlags.ts"
 import { leafOf } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { F_ANON, F_EXCLUSIVE, F_SWAPBACKED } from "../store/frames.ts"
@@ -39,7 +39,11 @@ function copyEntries(k: Kernel, parent: Vma, child: Vma): number {
   const first = leafOf(start)
   const last = leafOf(end - 1)
   const cow = isCowMapping(k.vmas.flags(parent))
-  const shared = (k.vmas.flags(parent) & VM_SHARED) !== 0
+  // what the child's entries lose: a shared page is clean there; protection, where its area is not registered
+  const lost =
+    YOUNG |
+    ((k.vmas.flags(parent) & VM_SHARED) !== 0 ? DIRTY : 0) |
+    ((k.vmas.flags(child) & VM_UFFD_WP) === 0 ? UFFD_WP : 0)
   const head = k.ptes.nextLeaf(from, first, last + 1)
   // the child gets every table that the parent has there, used or not; upper ones come with their leaves, as a rule
   if ((head < 0 || first >>> 9 !== last >>> 9) && !k.ptes.copyLevels(from, to, first, last + 1)) return ENOMEM
@@ -48,12 +52,12 @@ function copyEntries(k: Kernel, parent: Vma, child: Vma): number {
     const u = k.ptes.leafTableAlloc(to, l)
     if (u === 0) return ENOMEM
     if (k.ptes.pop[t] === 0) continue
-    copyLeaf(k, mm, t, u, l === first ? start & 511 : 0, l === last ? ((end - 1) & 511) + 1 : 512, cow, shared)
+    copyLeaf(k, mm, t, u, l === first ? start & 511 : 0, l === last ? ((end - 1) & 511) + 1 : 512, cow, lost)
   }
   return OK
 }
 
-function copyLeaf(k: Kernel, mm: Mm, t: number, u: number, a: number, b: number, cow: boolean, shared: boolean): void {
+function copyLeaf(k: Kernel, mm: Mm, t: number, u: number, a: number, b: number, cow: boolean, lost: number): void {
   const ent = k.ptes.ent
   const d = (u - t) << 10
   let used = 0
@@ -64,7 +68,8 @@ function copyLeaf(k: Kernel, mm: Mm, t: number, u: number, a: number, b: number,
     const f = ent[s + 1]!
     if (f === 0) continue
     const p = ent[s]!
-    let g = f & ~YOUNG
+    let g = f & ~lost
+    if (g === 0) continue // a marker that means nothing there
     if ((f & PRESENT) !== 0 && (f & (ZERO | SPECIAL)) === 0) {
       const ff = k.frames.flags(p)
       k.frames.addMap(p)
@@ -78,7 +83,6 @@ function copyLeaf(k: Kernel, mm: Mm, t: number, u: number, a: number, b: number,
       if ((f & WRITE) !== 0) ent[s + 1] = f & ~WRITE
       g &= ~WRITE
     }
-    if (shared) g &= ~DIRTY
     ent[s + d] = p
     ent[s + d + 1] = g
     used++

@@ -3,11 +3,13 @@
  * A private page is reused in place if its mapping is marked exclusive, or if nobody else refers to it; else it is copied.
  * @source mm/memory.c do_wp_page, wp_can_reuse_anon_folio, wp_page_copy (v6.18)
  */
-import { VM_MAYSHARE, VM_SHARED } from "../../flags/bits.ts"
+import { VM_MAYSHARE, VM_SHARED, VM_UFFD_WP } from "../../flags/bits.ts"
 import { FAULT_OK, FAULT_OOM } from "../../flags/FaultFlags.ts"
-import { DIRTY, SPECIAL, WRITE, YOUNG, ZERO } from "../../flags/PteFlags.ts"
+import { DIRTY, SPECIAL, UFFD_WP, WRITE, YOUNG, ZERO } from "../../flags/PteFlags.ts"
+import { PAGEFAULT_FLAG_WP, PAGEFAULT_FLAG_WRITE } from "../../flags/UffdFlags.ts"
 import { hasWriteHook } from "../area/ops.ts"
 import { anonVmaPrepare } from "../area/rmap.ts"
+import { isWpAsync } from "../area/uffd.ts"
 import type { Pfn, Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { F_ANON, F_DIRTY, F_EXCLUSIVE, F_SWAPBACKED } from "../store/frames.ts"
@@ -17,12 +19,18 @@ import { mapFreshPage, mapOwnPage } from "./anon.ts"
 import { FAULT_MKWRITE } from "./need.ts"
 import { invalidateEnd, invalidateStart } from "./notifier.ts"
 import { flushRange } from "./tlb.ts"
+import { handleUserfault } from "./userfault.ts"
 
 /** A write to page `vpn` of `v`, whose entry at `slot` is present and not writable; `v` allows writes.
- * @returns FAULT_OK | FAULT_OOM | FAULT_MKWRITE the owner must be asked first
+ * @returns FAULT_OK | FAULT_OOM | FAULT_MKWRITE the owner must be asked first | FAULT_USERFAULT, FAULT_SIGBUS a userfaultfd
  */
 export function writeProtected(k: Kernel, v: Vma, vpn: Vpn, slot: number): number {
-  const bits = k.ptes.bits(slot)
+  let bits = k.ptes.bits(slot)
+  if ((bits & UFFD_WP) !== 0 && (k.vmas.flags(v) & VM_UFFD_WP) !== 0) {
+    if (!isWpAsync(k, v)) return handleUserfault(k, v, PAGEFAULT_FLAG_WP | PAGEFAULT_FLAG_WRITE)
+    bits &= ~UFFD_WP
+    k.ptes.setBits(slot, bits)
+  }
   if ((k.vmas.flags(v) & (VM_SHARED | VM_MAYSHARE)) !== 0) {
     if ((bits & SPECIAL) === 0 && hasWriteHook(k, v)) return FAULT_MKWRITE
     makeWritable(k, slot)

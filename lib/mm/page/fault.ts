@@ -1,17 +1,18 @@
 /** Page faults: from an address to a good entry, or to a signal. Floor 4.
  *
  *     lock: the area's own, else mmap read, else (stack growth) mmap write
- *     classify: none | present and not writable | present
- *     finish, and look again after every wait
+ *     classify: none | a marker | present and not writable | present
+ *     finish, and look again after every wait; a userfaultfd is waited for without any lock
  *
  * `faultNow` is the same in one plain turn for the many faults that need not wait; both string the same pieces together.
  * @source mm/memory.c handle_pte_fault, do_fault; arch/x86/mm/fault.c do_user_addr_fault (v6.18)
  */
-import { VM_ACCESS, VM_EXEC, VM_GROWSDOWN, VM_SHARED, VM_WRITE } from "../../flags/bits.ts"
+import { VM_ACCESS, VM_EXEC, VM_GROWSDOWN, VM_SHARED, VM_UFFD_WP, VM_WRITE } from "../../flags/bits.ts"
 import { EFAULT, ENOMEM, OK } from "../../flags/Errno.ts"
 import {
   type Access,
   FAULT_ACCERR,
+  FAULT_HWPOISON,
   FAULT_MAPERR,
   FAULT_OK,
   FAULT_OOM,
@@ -20,7 +21,7 @@ import {
   READ as READING,
   WRITE as WRITING
 } from "../../flags/FaultFlags.ts"
-import { DIRTY, GUARD, WRITE, YOUNG } from "../../flags/PteFlags.ts"
+import { DIRTY, GUARD, POISON, PRESENT, UFFD_WP, WRITE, YOUNG } from "../../flags/PteFlags.ts"
 import { mmapDowngrade, mmapUnlock, needMmap, READ, tryMmap, WRITE as WRITE_MODE } from "../area/mmap-lock.ts"
 import { hasHook, needHook } from "../area/ops.ts"
 import { expandStack } from "../area/stack.ts"
@@ -34,10 +35,11 @@ import type { Vma } from "../store/vmas.ts"
 import { mapFreshPage, mapZeroPage } from "./anon.ts"
 import { makeWritable, writeProtected } from "./cow.ts"
 import { fillFromObject, finishFill } from "./fill.ts"
-import { FAULT_MKWRITE, FAULT_NEED_HOOK, FAULT_NEED_PAGE, GIVE_UP, isFinal } from "./need.ts"
+import { FAULT_MKWRITE, FAULT_NEED_HOOK, FAULT_NEED_PAGE, FAULT_USERFAULT, GIVE_UP, isFinal } from "./need.ts"
+import { anonymousUserfault, type Mode, USER_MODE, userfaultWait } from "./userfault.ts"
 
 /** What a fault may wait for. */
-export type FaultStops = "NEED_LOCK" | "NEED_HOOK" | "NEED_PAGE" | "PREEMPT"
+export type FaultStops = "NEED_LOCK" | "NEED_HOOK" | "NEED_PAGE" | "WAIT_UFFD" | "PREEMPT"
 
 /** Does `v` forbid the access? Reads need any permission at all, as x86 has it. */
 function forbids(k: Kernel, v: Vma, access: Access): boolean {
@@ -46,7 +48,7 @@ function forbids(k: Kernel, v: Vma, access: Access): boolean {
 }
 
 /** Makes the entry of page `vpn` good for `access`, as far as that goes without waiting.
- * @returns FAULT_OK | FAULT_ACCERR | FAULT_MAPERR a guard | FAULT_SIGBUS | FAULT_OOM | a need of need.ts
+ * @returns FAULT_OK | FAULT_ACCERR | FAULT_MAPERR a guard | FAULT_HWPOISON | FAULT_SIGBUS | FAULT_OOM | a need of need.ts
  * @locks mmap or VMA, read or stronger; `v` covers `vpn`
  */
 export function handleMmFault(k: Kernel, v: Vma, vpn: Vpn, access: Access): number {
@@ -60,11 +62,8 @@ export function handleMmFault(k: Kernel, v: Vma, vpn: Vpn, access: Access): numb
     if (slot === NO_SLOT) return FAULT_OOM
   }
   const bits = k.ptes.bits(slot)
-  if ((bits & GUARD) !== 0) return FAULT_MAPERR
-  if (bits === 0) {
-    if (k.vmas.ops(v) !== 0) return fillFromObject(k, v, vpn, slot, access)
-    return write ? mapFreshPage(k, v, vpn, slot) : mapZeroPage(k, v, slot)
-  }
+  if (bits === 0) return fillMissing(k, v, vpn, slot, access)
+  if ((bits & PRESENT) === 0) return handleMarker(k, v, vpn, slot, access)
   if (write && (bits & WRITE) === 0) return writeProtected(k, v, vpn, slot)
   k.ptes.setBits(slot, bits | (write ? YOUNG | DIRTY : YOUNG))
   return FAULT_OK
@@ -84,8 +83,40 @@ function fillNewTable(k: Kernel, v: Vma, vpn: Vpn, access: Access): number {
   return code
 }
 
+/** Fills the entry `slot`, which is empty or a marker of write protection. */
+function fillMissing(k: Kernel, v: Vma, vpn: Vpn, slot: number, access: Access): number {
+  if (k.vmas.ops(v) !== 0) return fillFromObject(k, v, vpn, slot, access)
+  const write = access === WRITING
+  if (k.vmas.uffd(v) !== 0) {
+    const asked = anonymousUserfault(k, v, write)
+    if (asked !== FAULT_OK) return asked
+  }
+  return write ? mapFreshPage(k, v, vpn, slot) : mapZeroPage(k, v, slot)
+}
+
+/** A fault on a marker: guards and poison are fatal; a page that is missing and write-protected comes in protected.
+ * @source mm/memory.c handle_pte_marker, pte_marker_handle_uffd_wp (v6.18)
+ */
+function handleMarker(k: Kernel, v: Vma, vpn: Vpn, slot: number, access: Access): number {
+  const bits = k.ptes.bits(slot)
+  if ((bits & POISON) !== 0) return FAULT_HWPOISON
+  if ((bits & GUARD) !== 0) return FAULT_MAPERR
+  if ((k.vmas.flags(v) & VM_UFFD_WP) === 0) k.ptes.clear(slot) // left over from a registration that is gone
+  const code = fillMissing(k, v, vpn, slot, access)
+  return code === FAULT_OK ? inheritProtection(k, v, vpn, slot, bits, access) : code
+}
+
+/** A page has come to `slot`, where the entry was `bits` before: it takes over a marker's protection, and a write to it faults.
+ * @returns FAULT_OK | as `writeProtected`
+ */
+function inheritProtection(k: Kernel, v: Vma, vpn: Vpn, slot: number, bits: number, access: Access): number {
+  if ((bits & UFFD_WP) === 0 || (k.vmas.flags(v) & VM_UFFD_WP) === 0 || !k.ptes.isPresent(slot)) return FAULT_OK
+  k.ptes.setBits(slot, (k.ptes.bits(slot) & ~WRITE) | UFFD_WP)
+  return access === WRITING ? writeProtected(k, v, vpn, slot) : FAULT_OK
+}
+
 /** A fault in one plain turn; gives up, having changed nothing that the generator would not change too, where that would wait.
- * @returns FAULT_* | GIVE_UP
+ * @returns FAULT_* | GIVE_UP | FAULT_USERFAULT
  */
 export function faultNow(k: Kernel, mm: Mm, vpn: Vpn, access: Access): number {
   if (vpn >= TASK_PAGES) return FAULT_MAPERR
@@ -95,14 +126,22 @@ export function faultNow(k: Kernel, mm: Mm, vpn: Vpn, access: Access): number {
   if (v === 0) return FAULT_MAPERR
   if (vpn < k.vmas.start[v]!) return (k.vmas.flags(v) & VM_GROWSDOWN) === 0 ? FAULT_MAPERR : GIVE_UP
   const code = handleMmFault(k, v, vpn, access)
-  return isFinal(code) ? code : GIVE_UP
+  return isFinal(code) || code === FAULT_USERFAULT ? code : GIVE_UP
 }
 
 /** A fault that waits for what it needs.
+ * @param offset - of the access within its page; only a userfaultfd gets to know
  * @returns FAULT_*
  * @locks none on entry or exit
  */
-export function* fault(k: Kernel, mm: Mm, vpn: Vpn, access: Access): Verb<FaultStops> {
+export function* fault(
+  k: Kernel,
+  mm: Mm,
+  vpn: Vpn,
+  access: Access,
+  offset = 0,
+  mode: Mode = USER_MODE
+): Verb<FaultStops> {
   if (vpn >= TASK_PAGES) return FAULT_MAPERR
   for (let tryOwn = true; ; tryOwn = false) {
     let v = tryOwn ? yield* lockVmaUnderRcu(k, mm, vpn) : 0
@@ -111,18 +150,27 @@ export function* fault(k: Kernel, mm: Mm, vpn: Vpn, access: Access): Verb<FaultS
       v = yield* lockMmAndFindVma(k, mm, vpn)
       if (v === 0) return FAULT_MAPERR
     }
+    let c = 0
+    let flags = 0
     try {
       const code = yield* resolve(k, v, vpn, access, own)
-      if (code !== GIVE_UP) return code
+      if (code === FAULT_USERFAULT) {
+        c = k.need[0]!
+        flags = k.need[1]!
+      } else if (code !== GIVE_UP) return code
     } finally {
       if (own) vmaEndRead(k, v)
       else mmapUnlock(k, mm, READ)
     }
+    if (c === 0) continue
+    const code = yield* userfaultWait(k, c, flags, vpn, offset, mode)
+    if (code !== FAULT_OK) return code
   }
 }
 
 /** Performs what `handleMmFault` needs until it is done. Under the area's own lock it may give up (GIVE_UP): a first
- * anonymous page looks at the neighbours, and that takes mmap_lock (VM_FAULT_RETRY).
+ * anonymous page looks at the neighbours, and that takes mmap_lock (VM_FAULT_RETRY). It leaves FAULT_USERFAULT to whoever
+ * holds the lock; a caller that may not let go of it takes that for a SIGBUS.
  */
 export function* resolve(
   k: Kernel,
@@ -136,7 +184,7 @@ export function* resolve(
     if (own && k.vmas.anon(v) === 0 && access === WRITING && !k.runs.canRead(k.runs.mmapLock(k.vmas.mmOf(v))))
       return GIVE_UP
     const code = handleMmFault(k, v, vpn, access)
-    if (isFinal(code)) return code
+    if (isFinal(code) || code === FAULT_USERFAULT) return code
     if (code === FAULT_NEED_PAGE) {
       const o = k.need[0]!
       const pgoff = k.need[1]!
@@ -183,12 +231,14 @@ function afterFaultHook(k: Kernel, v: Vma, vpn: Vpn, access: Access, reply: numb
   if (reply < 0) return codeOf(reply)
   const slot = k.ptes.slotAlloc(k.mms.pgd(k.vmas.mmOf(v)), vpn)
   if (slot === NO_SLOT) return FAULT_OOM
-  if (!k.ptes.isNone(slot)) {
+  const bits = k.ptes.bits(slot)
+  if (bits !== 0 && bits !== UFFD_WP) {
     const code = handleMmFault(k, v, vpn, access)
     return isFinal(code) ? code : GIVE_UP
   }
   if (reply === 0) return FAULT_OK // VM_FAULT_NOPAGE and nothing there: the access faults again
-  const code = finishFill(k, v, vpn, slot, reply, access === WRITING)
+  let code = finishFill(k, v, vpn, slot, reply, access === WRITING)
+  if (code === FAULT_OK) code = inheritProtection(k, v, vpn, slot, bits, access)
   return isFinal(code) ? code : GIVE_UP
 }
 

@@ -1,7 +1,7 @@
 /** Filling an empty entry from an object: the page itself, a private copy, and its neighbours along. Floor 4.
  * @source mm/memory.c do_read_fault, do_cow_fault, do_shared_fault, do_fault_around (v6.18)
  */
-import { VM_SHARED } from "../../flags/bits.ts"
+import { VM_SHARED, VM_UFFD_WP, VMH_UFFD_MINOR } from "../../flags/bits.ts"
 import {
   type Access,
   FAULT_MAPERR,
@@ -25,12 +25,13 @@ import type { Vma } from "../store/vmas.ts"
 import { mapOwnPage } from "./anon.ts"
 import { FAULT_MKWRITE, FAULT_NEED_HOOK, FAULT_NEED_PAGE } from "./need.ts"
 import { pageProt } from "./prot.ts"
+import { objectUserfault } from "./userfault.ts"
 
 /** Cached pages that one read fault may map (fault_around_bytes). */
 const AROUND = 16
 
-/** Fills the empty entry `slot` of page `vpn` from the object of `v`.
- * @returns FAULT_OK | FAULT_SIGBUS | FAULT_OOM | FAULT_NEED_PAGE | FAULT_NEED_HOOK | FAULT_MKWRITE
+/** Fills the entry `slot` of page `vpn`, empty or a marker of write protection, from the object of `v`.
+ * @returns FAULT_OK | FAULT_SIGBUS | FAULT_OOM | FAULT_NEED_PAGE | FAULT_NEED_HOOK | FAULT_MKWRITE | FAULT_USERFAULT
  */
 export function fillFromObject(k: Kernel, v: Vma, vpn: Vpn, slot: number, access: Access): number {
   const write = access === WRITING
@@ -38,12 +39,16 @@ export function fillFromObject(k: Kernel, v: Vma, vpn: Vpn, slot: number, access
   const pgoff = k.vmas.pgoff(v) + (vpn - k.vmas.startOf(v))
   const shared = (k.vmas.flags(v) & VM_SHARED) !== 0
   if (write && !shared && !anonVmaPrepare(k, v)) return FAULT_OOM
-  if (!write && ops?.mapsAround === true) {
+  if (!write && ops?.mapsAround === true && mayMapAround(k, v)) {
     mapAround(k, v, vpn, pgoff)
-    if (!k.ptes.isNone(slot)) {
+    if (k.ptes.isPresent(slot)) {
       k.ptes.setBits(slot, k.ptes.bits(slot) | YOUNG)
       return FAULT_OK
     }
+  }
+  if (k.vmas.uffd(v) !== 0) {
+    const asked = objectUserfault(k, v, pgoff, write)
+    if (asked !== FAULT_OK) return asked
   }
   const p =
     ops?.translate === undefined
@@ -122,6 +127,12 @@ function setObjectPage(k: Kernel, v: Vma, slot: number, p: Pfn, bits: number): v
   k.mms.addRss(k.vmas.mmOf(v), k.frames.has(p, F_SWAPBACKED) ? RSS_SHMEM : RSS_FILE, 1)
   k.ptes.set(slot, p, PRESENT | bits | pageProt(k, v))
 }
+
+/** Pages whose first touch or first write somebody wants to hear of are not mapped along.
+ * @source include/linux/userfaultfd_k.h uffd_disable_fault_around (v6.18)
+ */
+const mayMapAround = (k: Kernel, v: Vma): boolean =>
+  (k.vmas.flags(v) & VM_UFFD_WP) === 0 && (k.vmas.flagsHi(v) & VMH_UFFD_MINOR) === 0
 
 /** Maps the cached, uptodate pages of the window around `vpn` whose entries are empty; allocates none.
  *

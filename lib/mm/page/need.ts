@@ -11,6 +11,8 @@ export const FAULT_NEED_HOOK = 17
 export const FAULT_MKWRITE = 18
 /** `faultNow`: something would wait. */
 export const GIVE_UP = 19
+/** A userfaultfd answers: `k.need` has its context and the message's flags. All locks go before it is waited for. */
+export const FAULT_USERFAULT = 20
 
 /** Is it one of the outcomes of flags/FaultFlags.ts? */
 export const isFinal = (code: number): boolean => code < FAULT_NEED_PAGE

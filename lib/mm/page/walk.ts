@@ -1,5 +1,17 @@
 /** Reading page tables: one entry, and every level in words. Floor 4. */
-import { DIRTY, EXEC, GUARD, PRESENT, PROTNONE, SPECIAL, WRITE, YOUNG, ZERO } from "../../flags/PteFlags.ts"
+import {
+  DIRTY,
+  EXEC,
+  GUARD,
+  POISON,
+  PRESENT,
+  PROTNONE,
+  SPECIAL,
+  UFFD_WP,
+  WRITE,
+  YOUNG,
+  ZERO
+} from "../../flags/PteFlags.ts"
 import { leafOf, type Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import type { Mm } from "../store/mms.ts"
@@ -49,6 +61,8 @@ export function dumpWalk(k: Kernel, mm: Mm, vpn: Vpn): string[] {
 function entryText(pfn: number, bits: number): string {
   if (bits === 0) return "none"
   if ((bits & GUARD) !== 0) return "guard"
+  if ((bits & POISON) !== 0) return "poison"
+  if ((bits & PRESENT) === 0) return "no page, writes are tracked"
   const words = [
     (bits & PRESENT) !== 0 ? "present" : "",
     (bits & WRITE) !== 0 ? "write" : "",
@@ -56,6 +70,7 @@ function entryText(pfn: number, bits: number): string {
     (bits & DIRTY) !== 0 ? "dirty" : "",
     (bits & YOUNG) !== 0 ? "young" : "",
     (bits & PROTNONE) !== 0 ? "protnone" : "",
+    (bits & UFFD_WP) !== 0 ? "uffd-wp" : "",
     (bits & SPECIAL) !== 0 ? "special" : ""
   ].filter((w) => w !== "")
   return `${(bits & ZERO) !== 0 ? "zero page" : (bits & SPECIAL) !== 0 ? `pfn ${pfn}` : `frame ${pfn}`}, ${words.join(" ")}`

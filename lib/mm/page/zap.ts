@@ -4,8 +4,8 @@
  *
  * @source mm/memory.c zap_pte_range, zap_page_range_single, unmap_vmas, free_pgtables (v6.18)
  */
-import { VM_MIXEDMAP, VM_PFNMAP, VM_RAND_READ, VM_SEQ_READ } from "../../flags/bits.ts"
-import { DIRTY, GUARD, PRESENT, SPECIAL, YOUNG, ZERO } from "../../flags/PteFlags.ts"
+import { VM_MIXEDMAP, VM_PFNMAP, VM_RAND_READ, VM_SEQ_READ, VM_UFFD_WP } from "../../flags/bits.ts"
+import { DIRTY, GUARD, POISON, PRESENT, SPECIAL, UFFD_WP, YOUNG, ZERO } from "../../flags/PteFlags.ts"
 import { assertVmaStable } from "../area/vma-lock.ts"
 import { T_ZAP } from "../base/trace.ts"
 import { leafOf, type Vpn, WORD_PAGES } from "../base/units.ts"
@@ -18,9 +18,11 @@ import { flushMm, flushRange, gatherFrame, putGathered } from "./tlb.ts"
 
 /** Zap private copies too. */
 export const ZAP_COWS = 1
-/** Only pages of the object; private copies stay. */
+/** Only pages of the object; private copies and poison stay. */
 export const ZAP_SKIP_COWS = 2
-/** Everything: the area itself goes. Otherwise guard markers stay. */
+/** Everything: the area itself goes. Otherwise guards stay, and outside anonymous memory what a userfaultfd protects stays
+ *  protected, page or no page.
+ */
 export const ZAP_UNMAP = 3
 
 /** Clears the entries of pages `[start, end)` of `v`; frames wait in the run's gather until `putGathered`.
@@ -32,23 +34,40 @@ export function zapRange(k: Kernel, v: Vma, start: Vpn, end: Vpn, which: number)
   const pgd = k.mms.pgd(mm)
   const first = leafOf(start)
   const last = leafOf(end - 1)
-  const recency = (k.vmas.flags(v) & (VM_SEQ_READ | VM_RAND_READ)) === 0 ? YOUNG : 0 // vma_has_recency
+  const lo = k.vmas.flags(v)
+  const recency = (lo & (VM_SEQ_READ | VM_RAND_READ)) === 0 ? YOUNG : 0 // vma_has_recency
+  const marks = which !== ZAP_UNMAP && k.vmas.ops(v) !== 0
+  const kept = (which === ZAP_UNMAP ? 0 : GUARD) | (which === ZAP_SKIP_COWS ? POISON : 0) | (marks ? UFFD_WP : 0)
+  const rearmed = marks && (lo & VM_UFFD_WP) !== 0 ? UFFD_WP : 0
   let cleared = false
   for (let l = k.ptes.nextLeaf(pgd, first, last + 1); l >= 0; l = k.ptes.nextLeaf(pgd, l + 1, last + 1)) {
     const t = k.ptes.leafTable(pgd, l)
     if (k.ptes.pop[t] === 0) continue
     const a = l === first ? start & 511 : 0
     const b = l === last ? ((end - 1) & 511) + 1 : 512
-    if (zapLeaf(k, mm, t, a, b, which, recency)) cleared = true
+    if (zapLeaf(k, mm, t, a, b, which, recency, kept, rearmed)) cleared = true
   }
   return cleared
 }
 
-/** Entries `[a, b)` of leaf table `t`. Counters are settled once. Bits of `recency` in an entry mean that its page was used. */
-function zapLeaf(k: Kernel, mm: Mm, t: number, a: number, b: number, which: number, recency: number): boolean {
+/** Entries `[a, b)` of leaf table `t`. Counters are settled once. Bits of `recency` in an entry mean that its page was used;
+ * markers of `kept` stay; a page whose entry has bits of `rearmed` leaves them behind as a marker.
+ */
+function zapLeaf(
+  k: Kernel,
+  mm: Mm,
+  t: number,
+  a: number,
+  b: number,
+  which: number,
+  recency: number,
+  kept: number,
+  rearmed: number
+): boolean {
   const ent = k.ptes.ent
   const frames = k.frames
   let used = 0
+  let marked = 0
   let anon = 0
   let shmem = 0
   let file = 0
@@ -69,7 +88,8 @@ function zapLeaf(k: Kernel, mm: Mm, t: number, a: number, b: number, which: numb
       }
       used++
       ent[s] = 0
-      ent[s + 1] = 0
+      ent[s + 1] = f & rearmed
+      if ((f & rearmed) !== 0) marked++
       frames.dropMap(p)
       if (!gatherFrame(k, p)) {
         // the batch is full, maybe with pages of other tables and areas: nobody may reach any of them when they are put
@@ -78,13 +98,14 @@ function zapLeaf(k: Kernel, mm: Mm, t: number, a: number, b: number, which: numb
       }
       continue
     }
-    if ((f & GUARD) !== 0 && which !== ZAP_UNMAP) continue
+    if ((f & PRESENT) === 0 && (f & kept) !== 0) continue
     used++
     ent[s] = 0
-    ent[s + 1] = 0
+    ent[s + 1] = f & rearmed
+    if ((f & rearmed) !== 0) marked++
   }
   if (used === 0) return false
-  k.ptes.pop[t] = k.ptes.pop[t]! - used
+  k.ptes.pop[t] = k.ptes.pop[t]! - used + marked
   if (anon !== 0) k.mms.addRss(mm, RSS_ANON, 0 - anon)
   if (shmem !== 0) k.mms.addRss(mm, RSS_SHMEM, 0 - shmem)
   if (file !== 0) k.mms.addRss(mm, RSS_FILE, 0 - file)

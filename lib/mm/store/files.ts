@@ -36,6 +36,8 @@ export const FILE_SECRET = 11
 export const FILE_HUGETLB = 12
 /** A process, as a file; `private` says which. */
 export const FILE_PIDFD = 13
+/** A userfaultfd; `private` is its context. */
+export const FILE_UFFD = 14
 
 /** A file of /proc: maps, or pagemap by its flags; `private` is the address space, grabbed. It has no object. */
 export const FILE_PROC = 16
@@ -49,6 +51,7 @@ export const FILE_APPEND = 2
 /** Of FILE_PROC: pagemap; opened by one who may know frame numbers. */
 export const FILE_PROC_PAGEMAP = 4
 export const FILE_SHOW_PFN = 8
+export const FILE_NONBLOCK = 16
 
 const O_REFS = 0
 const O_KIND = 1

@@ -5,7 +5,7 @@
  * and the unlocker grants (hand-off), so a lock's state never depends on who is scheduled.
  *
  *     queue ids   [0, maxVmas) per-VMA locks, by area row    then mmap locks, by mm row
- *                 then 64 page queues and one uffd queue, waited in by key
+ *                 then 64 page queues, waited in by key, and four queues a userfaultfd (`store/uffds.ts`)
  */
 import { vmBugOn } from "../base/debug.ts"
 import { heldName, kindOf, KILLABLE, NEED_LOCK, PREEMPT, READ, type Stop, type StopName, WRITE } from "../base/stop.ts"
@@ -63,7 +63,8 @@ export class Runs {
   constructor(
     readonly max: number,
     private readonly maxVmas: number,
-    private readonly maxMms: number
+    private readonly maxMms: number,
+    maxUffds: number
   ) {
     const col = (): Int32Array => new Int32Array(max)
     this.woken = new Int32Array(max)
@@ -81,7 +82,7 @@ export class Runs {
     this.on = col()
     this.next = col()
     this.gather = new Int32Array(max * 512)
-    const queues = maxVmas + maxMms + PAGE_QUEUES + 1
+    const queues = maxVmas + maxMms + PAGE_QUEUES + maxUffds * 4
     this.lk = new Int32Array(queues)
     this.head = new Int32Array(queues)
     this.tail = new Int32Array(queues)
@@ -122,8 +123,9 @@ export class Runs {
   pageQueue(obj: number, pgoff: number): number {
     return this.maxVmas + this.maxMms + ((obj * 31 + pgoff) & (PAGE_QUEUES - 1))
   }
-  uffdQueue(): number {
-    return this.maxVmas + this.maxMms + PAGE_QUEUES
+  /** Queue `which` (Q_* of store/uffds.ts) of a userfaultfd. */
+  uffdQueue(ctx: number, which: number): number {
+    return this.maxVmas + this.maxMms + PAGE_QUEUES + ctx * 4 + which
   }
   private isMmap(q: number): boolean {
     return q >= this.maxVmas && q < this.maxVmas + this.maxMms
@@ -251,6 +253,29 @@ export class Runs {
       }
       r = n
     }
+  }
+  // ---- queues that are waited in without a ticket for a lock: whoever is woken looks again
+  /** The current run waits in queue `q`. */
+  enqueue(q: number): void {
+    this.push(q, this.current)
+  }
+  /** First run that waits in `q`; 0 none. */
+  firstWaiter(q: number): number {
+    return this.head[q]!
+  }
+  /** The run behind `r` in its queue; 0 none. */
+  nextWaiter(r: number): number {
+    return this.next[r]!
+  }
+  /** Run `r` waits at the end of queue `q` instead. */
+  moveWaiter(r: number, q: number): void {
+    this.unlink(this.on[r]!, r)
+    this.push(q, r)
+  }
+  /** Run `r` leaves its queue and goes on; its yield gives `reply`. */
+  wakeWaiter(r: number, reply: number): void {
+    this.unlink(this.on[r]!, r)
+    this.wake(r, reply)
   }
   /** A run that waits for a lock which a verb above its hook holds waits for itself: refused when it would wait. */
   assertNotOurs(r: number): void {

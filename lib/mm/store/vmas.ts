@@ -3,7 +3,7 @@
  *     start, end, pgoff   Float64 [vma]        page numbers; pgoff is the offset of `start` within the object
  *     rec                 Int32   [vma<<4 | field], one cache line a row:
  *        0 flags  1 flagsHi  2 mm     3 file   4 anon    5 ops    6 private  7 seq
- *        8 chain  9 state   10 next  11 -     12 obj    13 kind  14 -      15 policy
+ *        8 chain  9 state   10 next  11 -     12 obj    13 kind  14 uffd   15 policy
  *
  * Row 0 means "none". Rows are reused at once (SLAB_TYPESAFE_BY_RCU): who looked one up without a lock re-checks it.
  */
@@ -25,6 +25,7 @@ const STATE = 9
 const NEXT = 10 // of the free list
 const OBJ = 12
 const KIND = 13
+const UFFD = 14
 const POLICY = 15
 
 /** Not in use. */
@@ -206,6 +207,14 @@ export class Vmas {
   }
   setPolicy(v: Vma, policy: number): void {
     this.rec[(v << 4) + POLICY] = policy
+  }
+  /** userfaultfd context that answers its faults; 0 none. Set exactly where a VM_UFFD flag is. No reference: a context
+   *  leaves its areas before it goes. */
+  uffd(v: Vma): number {
+    return this.rec[(v << 4) + UFFD]!
+  }
+  setUffd(v: Vma, c: number): void {
+    this.rec[(v << 4) + UFFD] = c
   }
   kind(v: Vma): number {
     return this.rec[(v << 4) + KIND]!

@@ -17,6 +17,7 @@ import { startGap } from "../area/gap.ts"
 import { mergeNewRange } from "../area/merge.ts"
 import { enter } from "../area/mm.ts"
 import { mmapDowngrade, mmapUnlock, needMmap, READ, tryMmap, WRITE } from "../area/mmap-lock.ts"
+import { tellingOfUnmaps, type Unmapped } from "../area/uffd-events.ts"
 import { ksmVmaFlags } from "../area/vm-flags.ts"
 import { gatherVmas, insertVma, removeVma, unaccountGathered } from "../area/vma.ts"
 import type { Verb } from "../base/stop.ts"
@@ -35,6 +36,10 @@ import { mmPopulate } from "./populate.ts"
  * @locks takes mmap write; read while pages go
  */
 export function* brk(k: Kernel, task: number, addr: Word): Verb<FaultStops> {
+  return yield* tellingOfUnmaps(k, (told) => moveBrk(k, task, addr, told))
+}
+
+function* moveBrk(k: Kernel, task: number, addr: Word, told: Unmapped[]): Verb<FaultStops> {
   const mm = enter(k, task)
   if (k.runs.preempt) yield k.runs.point()
   if (!tryMmap(k, mm, WRITE)) yield needMmap(k, mm, WRITE)
@@ -54,7 +59,7 @@ export function* brk(k: Kernel, task: number, addr: Word): Verb<FaultStops> {
       return to
     }
     if (newPage < oldPage && want <= BigInt(old)) {
-      const g = yield* gatherVmas(k, mm, newPage, oldPage)
+      const g = yield* gatherVmas(k, mm, newPage, oldPage, told)
       if (typeof g === "number" || g.vmas.length === 0) return old
       k.mms.setStat(mm, BRK, to)
       unaccountGathered(k, mm, g)
@@ -118,6 +123,7 @@ function* growArea(k: Kernel, mm: Mm, at: Vpn, pages: number, lo: number): Verb<
       policy: 0,
       file: 0,
       anon: 0,
+      uffd: 0,
       copiedFrom: 0,
       justExpand: true
     }

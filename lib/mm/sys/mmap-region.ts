@@ -205,6 +205,7 @@ const rangeOf = (q: Request, below: Vma, above: Vma): Range => ({
   policy: 0,
   file: q.file,
   anon: 0,
+  uffd: 0,
   copiedFrom: 0,
   justExpand: false
 })

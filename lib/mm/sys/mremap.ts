@@ -290,6 +290,7 @@ const rangeLike = (k: Kernel, v: Vma, prev: Vma, next: Vma, start: Vpn, end: Vpn
   policy: k.vmas.policy(v),
   file: k.vmas.file(v),
   anon: k.vmas.anon(v),
+  uffd: k.vmas.uffd(v),
   copiedFrom: 0,
   justExpand: false
 })

@@ -4,6 +4,7 @@
 import { EINVAL, OK } from "../../flags/Errno.ts"
 import { enter } from "../area/mm.ts"
 import { mmapDowngrade, mmapUnlock, needMmap, READ, tryMmap, WRITE } from "../area/mmap-lock.ts"
+import { tellingOfUnmaps, type Unmapped } from "../area/uffd-events.ts"
 import {
   type AreaStops,
   buryVma,
@@ -11,7 +12,8 @@ import {
   gatherNow,
   gatherVmas,
   removeVma,
-  unaccountGathered
+  unaccountGathered,
+  type UnmapStops
 } from "../area/vma.ts"
 import type { Verb } from "../base/stop.ts"
 import { T_MUNMAP } from "../base/trace.ts"
@@ -23,7 +25,7 @@ import { GIVE_UP } from "../page/need.ts"
 import { flushRange, putGathered } from "../page/tlb.ts"
 import { freePgtables, ZAP_UNMAP, zapRange } from "../page/zap.ts"
 
-/** Removes every mapping of `[addr, addr + len)`; holes are fine.
+/** Removes every mapping of `[addr, addr + len)`; holes are fine. Userfaultfds that report it are told afterwards.
  * @param addr - byte address, any register value
  * @param len - bytes, rounded up to pages
  * @returns OK | EINVAL unaligned, empty, or not user space; a veto of may_split | ENOMEM too many areas | EPERM sealed
@@ -31,18 +33,22 @@ import { freePgtables, ZAP_UNMAP, zapRange } from "../page/zap.ts"
  * @locks takes mmap write; downgraded to read while pages go and owners are told
  * @source mm/mmap.c __vm_munmap (v6.18)
  */
-export function* munmap(k: Kernel, task: number, addr: Word, len: Word): Verb<AreaStops> {
+export function* munmap(k: Kernel, task: number, addr: Word, len: Word): Verb<UnmapStops> {
   const mm = enter(k, task)
   const start = pageOf(addr)
   const pages = pagesUp(len)
   if (offsetInPage(addr) !== 0 || start > TASK_PAGES || pageOf(len) > TASK_PAGES - start || pages === 0) return EINVAL
   const now = unmapNow(k, mm, start, start + pages)
   if (now !== GIVE_UP) return now
+  return yield* tellingOfUnmaps(k, (told) => unmapLocked(k, mm, start, start + pages, told))
+}
+
+function* unmapLocked(k: Kernel, mm: Mm, start: Vpn, end: Vpn, told: Unmapped[]): Verb<AreaStops> {
   if (k.runs.preempt) yield k.runs.point()
   if (!tryMmap(k, mm, WRITE)) yield needMmap(k, mm, WRITE)
   let mode = WRITE
   try {
-    return yield* unmapRange(k, mm, start, start + pages, () => {
+    return yield* unmapRange(k, mm, start, end, told, () => {
       mmapDowngrade(k, mm)
       mode = READ
     })
@@ -84,6 +90,7 @@ function unmapRangeNow(k: Kernel, mm: Mm, start: Vpn, end: Vpn): number {
 
 /** Takes everything out of `[start, end)`. Once the areas are out of the tree `detached` is called, if given: the caller
  * may let readers in while the pages go. In one plain turn nobody could come in.
+ * @param told - userfaultfds to be told when no lock is held any more; grows. Undefined: nobody is told
  * @returns OK | ENOMEM | EPERM | errno of a veto
  * @partial splits stay
  * @locks mmap write
@@ -93,11 +100,12 @@ export function* unmapRange(
   mm: Mm,
   start: Vpn,
   end: Vpn,
-  detached: (() => void) | undefined
+  told: Unmapped[] | undefined,
+  detached?: () => void
 ): Verb<AreaStops> {
   const now = k.runs.preempt ? GIVE_UP : unmapRangeNow(k, mm, start, end)
   if (now !== GIVE_UP) return now
-  const g = yield* gatherVmas(k, mm, start, end)
+  const g = yield* gatherVmas(k, mm, start, end, told)
   if (typeof g === "number") return g
   if (g.vmas.length === 0) return OK
   k.trace.point(T_MUNMAP, mm, start, end - start)

@@ -9,6 +9,7 @@ import { mmapUnlock, needMmap, READ, tryMmap, WRITE } from "../area/mmap-lock.ts
 import { announceMapping, fget, fput } from "../area/object.ts"
 import { closeVma, hasFarewell, hasHook, hasOpen, openVma } from "../area/ops.ts"
 import { buryVma, insertVma, removeVma } from "../area/vma.ts"
+import { dupUserfaultfd, dupUserfaultfdComplete, dupUserfaultfdFail, type Forked } from "../area/uffd-events.ts"
 import { tryStartWrite, vmaStartWrite } from "../area/vma-lock.ts"
 import { vmBugOn } from "../base/debug.ts"
 import { H_ADD_MAPPING, type StopName, type Verb } from "../base/stop.ts"
@@ -69,12 +70,43 @@ export function spawn(k: Kernel, name: string): Task {
   return t
 }
 
-/** A child with a copy of everything: areas, pages shared until written, descriptors, limits.
+/** A child with a copy of everything: areas, pages shared until written, descriptors, limits. Userfaultfds that report forks
+ * are told, and the parent waits until they have been read.
  * @returns the child's task row | EAGAIN no row | ENOMEM | errno of an open hook; then there is no child
+ * @partial a parent that is killed while it waits has no child; what the child had is left to `drainMmput`
  * @locks takes the parent's mmap write, and the child's inside it; every area of the parent is write-locked
  * @source mm/mmap.c dup_mmap (v6.18)
  */
-export function* fork(k: Kernel, task: Task, name: string): Verb<"NEED_LOCK" | "NEED_HOOK" | "PREEMPT"> {
+export function* fork(k: Kernel, task: Task, name: string): Verb<ForkStops> {
+  const told: Forked[] = []
+  const t = yield* forkLocked(k, task, name, told)
+  if (told.length === 0) return t
+  let heard = false
+  try {
+    yield* dupUserfaultfdComplete(k, told)
+    heard = true
+    return t
+  } finally {
+    if (!heard) {
+      dupUserfaultfdFail(k, told)
+      abandon(k, t)
+    }
+  }
+}
+
+/** What a fork may wait for. */
+type ForkStops = "NEED_LOCK" | "NEED_HOOK" | "WAIT_UFFD" | "PREEMPT"
+
+/** Ends a child that never ran: its address space is torn down by whoever drains that. */
+function abandon(k: Kernel, t: Task): void {
+  mmputAsync(k, k.tasks.mm(t))
+  k.tasks.setMm(t, 0)
+  k.tasks.setState(t, TASK_DEAD)
+  closeFds(k, t)
+  reap(k, t)
+}
+
+function* forkLocked(k: Kernel, task: Task, name: string, told: Forked[]): Verb<"NEED_LOCK" | "NEED_HOOK" | "PREEMPT"> {
   const mm = enter(k, task)
   if (k.runs.preempt) yield k.runs.point()
   if (!tryMmap(k, mm, WRITE)) yield needMmap(k, mm, WRITE)
@@ -86,7 +118,7 @@ export function* fork(k: Kernel, task: Task, name: string): Verb<"NEED_LOCK" | "
       k.tasks.free(t)
       return ENOMEM
     }
-    const r = yield* dupMm(k, mm, child)
+    const r = yield* dupMm(k, mm, child, told)
     if (r !== OK) {
       k.tasks.free(t)
       return r
@@ -112,16 +144,17 @@ export function copyFiles(k: Kernel, task: Task, child: Task): void {
 }
 
 /** Fills the fresh mm `child` with what `mm` has. Not killable from here on: what fails is undone with hooks. */
-function* dupMm(k: Kernel, mm: Mm, child: Mm): Verb<"NEED_LOCK" | "NEED_HOOK" | "PREEMPT"> {
+function* dupMm(k: Kernel, mm: Mm, child: Mm, told: Forked[]): Verb<"NEED_LOCK" | "NEED_HOOK" | "PREEMPT"> {
   k.runs.setChild(child, true)
   if (!tryMmap(k, child, WRITE)) vmBugOn("the lock of a child nobody knows is taken")
   try {
     for (const f of INHERITED) k.mms.setStat(child, f, k.mms.stat(mm, f))
     k.mms.setDefFlags(child, k.mms.defFlags(mm) & ~VM_LOCKED_MASK)
     inheritFlags(k, mm, child)
-    const r = yield* dupAreas(k, mm, child)
+    const r = yield* dupAreas(k, mm, child, told)
     if (k.mms.rssTotal(child) !== 0) flushMm(k, mm)
     if (r === OK) return OK
+    dupUserfaultfdFail(k, told)
     const areas = k.maple.list(child)
     clearAll(k, child, areas)
     takeAll(k, child, areas)
@@ -144,13 +177,17 @@ export function inheritFlags(k: Kernel, from: Mm, to: Mm): void {
   k.mms.setMdwe(to, (k.mms.mdwe(from) & PR_MDWE_NO_INHERIT) !== 0 ? 0 : k.mms.mdwe(from))
 }
 
-function* dupAreas(k: Kernel, mm: Mm, child: Mm): Verb<"NEED_LOCK" | "NEED_HOOK" | "PREEMPT"> {
+function* dupAreas(k: Kernel, mm: Mm, child: Mm, told: Forked[]): Verb<"NEED_LOCK" | "NEED_HOOK" | "PREEMPT"> {
   // a list, since the tree finds fast in one address space at a time; under the write lock it stays as it is
   for (const v of k.maple.list(mm)) {
     if (!tryStartWrite(k, v)) yield* vmaStartWrite(k, v)
     if ((k.vmas.flags(v) & VM_DONTCOPY) !== 0) continue
     const w = newCopy(k, v, child)
     if (w < 0) return w
+    if (dupUserfaultfd(k, w, told) !== OK) {
+      dropCopy(k, w)
+      return ENOMEM
+    }
     if (hasOpen(k, w)) {
       const opened = yield* openVma(k, w)
       if (opened < 0) {
@@ -192,7 +229,7 @@ function newCopy(k: Kernel, v: Vma, child: Mm): number {
   return w
 }
 
-/** The copy's owner refused it. */
+/** The copy is not wanted after all: its owner refused it, or memory ran out. */
 function dropCopy(k: Kernel, w: Vma): void {
   if ((k.vmas.flags(w) & VM_ACCOUNT) !== 0) k.committed -= k.vmas.pages(w)
   k.anon.unlinkAll(w)
@@ -209,13 +246,17 @@ export function* exit(k: Kernel, task: Task): Verb<"NEED_HOOK"> {
   if (mm === 0) return OK
   k.tasks.setState(task, TASK_DEAD)
   yield* leaveMm(k, task, 0)
+  closeFds(k, task)
+  return OK
+}
+
+function closeFds(k: Kernel, task: Task): void {
   for (let fd = 0; fd < MAX_FDS; fd++) {
     const f = k.tasks.file(task, fd)
     if (f === 0) continue
     k.tasks.setFile(task, fd, 0)
     fput(k, f)
   }
-  return OK
 }
 
 /** `task` has address space `next` (0 none) from now on. Who else runs in the old one keeps it, and answers for it.

@@ -7,7 +7,7 @@ import { T_FAULT } from "../base/trace.ts"
 import { type Addr, registerOf, TASK_SIZE, vpnOf, type Vpn, type Word } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { fault, faultNow } from "../page/fault.ts"
-import { GIVE_UP } from "../page/need.ts"
+import { FAULT_USERFAULT, GIVE_UP } from "../page/need.ts"
 import { switchMm } from "../page/tlb.ts"
 import { bitsAt } from "../page/walk.ts"
 import { NO_SLOT } from "../store/ptes.ts"
@@ -57,6 +57,7 @@ function miss(k: Kernel, addr: Addr, write: boolean): number {
 function resolveNow(k: Kernel, mm: Mm, vpn: Vpn, access: Access): number {
   k.trace.point(T_FAULT, mm, vpn, access)
   const code = faultNow(k, mm, vpn, access)
+  if (code === FAULT_USERFAULT) return FAULT_WOULD_WAIT // nobody is told in vain
   return code === GIVE_UP ? resolveByGenerator(k, mm, vpn, access) : code
 }
 

@@ -8,6 +8,7 @@ import { heldName, type Verb } from "../base/stop.ts"
 import { TASK_SIZE, type Vpn, vpnOf, type Word } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { fault, type FaultStops } from "../page/fault.ts"
+import { KERNEL_MODE } from "../page/userfault.ts"
 import type { Mm } from "../store/mms.ts"
 import { NO_SLOT } from "../store/ptes.ts"
 import { checkUserAddr, userAddr } from "./trap.ts"
@@ -103,7 +104,7 @@ export function* faultInReadable(k: Kernel, mm: Mm, addr: number, len: number): 
   for (let at = addr; at < addr + len; at = (vpnOf(at) + 1) * 4096) {
     const p = frameFor(k, mm, vpnOf(at), false)
     if (p >= 0) continue
-    const code = p === RAW ? FAULT_SIGBUS : yield* fault(k, mm, vpnOf(at), READ)
+    const code = p === RAW ? FAULT_SIGBUS : yield* fault(k, mm, vpnOf(at), READ, at % 4096, KERNEL_MODE)
     if (code !== FAULT_OK) return addr + len - at
   }
   return 0
@@ -116,7 +117,7 @@ function* copy(k: Kernel, mm: Mm, addr: number, bytes: Uint8Array, out: boolean)
     const vpn = vpnOf(at)
     let p = frameFor(k, mm, vpn, out)
     while (p === MISSING) {
-      const code = yield* fault(k, mm, vpn, out ? WRITE : READ)
+      const code = yield* fault(k, mm, vpn, out ? WRITE : READ, at % 4096, KERNEL_MODE)
       if (code !== FAULT_OK) return bytes.length - done
       p = frameFor(k, mm, vpn, out) // somebody may have taken it away again
     }

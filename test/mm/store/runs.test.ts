@@ -18,7 +18,7 @@ interface Locks {
 }
 
 function locks(count = 8): Locks {
-  const runs = new Runs(32, 16, 4)
+  const runs = new Runs(32, 16, 4, 2)
   for (let i = 0; i < count; i++) runs.alloc(0)
   const q = runs.mmapLock(MM)
   const stops = new Map<number, number>()
@@ -262,7 +262,7 @@ describe("runs: page queues", () => {
 
 describe("runs: rows", () => {
   it("are reused, and too many at once are refused without harm", () => {
-    const runs = new Runs(4, 16, 4)
+    const runs = new Runs(4, 16, 4, 2)
     const rows = [runs.alloc(0), runs.alloc(0), runs.alloc(0)]
     expect(() => runs.alloc(0)).toThrow(RangeError)
     expect(() => runs.alloc(0)).toThrow(/maxRuns/)
