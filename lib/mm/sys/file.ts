@@ -37,6 +37,7 @@ import {
   FILE_REGULAR,
   FILE_SECRET,
   FILE_SHMEM,
+  FILE_UFFD,
   FILE_ZERO,
   FMODE_READ,
   FMODE_WRITE
@@ -57,7 +58,8 @@ function seekable(k: Kernel, task: number, fd: Word, mode: number, off: Word): n
   const f = k.tasks.file(task, lowBits(fd))
   if (signed(off) < 0n) return EINVAL
   if (f === 0) return EBADF
-  if (k.files.kind(f) === FILE_PIPE || k.files.kind(f) === FILE_SECRET) return ESPIPE
+  const kind = k.files.kind(f)
+  if (kind === FILE_PIPE || kind === FILE_SECRET || kind === FILE_UFFD) return ESPIPE
   if ((k.files.mode(f) & mode) === 0) return EBADF
   return k.files.kind(f) === FILE_DIR ? EISDIR : f
 }

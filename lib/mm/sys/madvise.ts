@@ -130,9 +130,9 @@ export function* madviseMm(k: Kernel, mm: Mm, addr: Word, len: Word, advice: num
   if (UNDER_VMA_LOCK.has(advice)) {
     const v = yield* lockVmaUnderRcu(k, mm, start)
     if (v !== 0) {
-      const enough = k.vmas.endOf(v) >= end && (advice !== MADV.GUARD_INSTALL || k.vmas.anon(v) !== 0)
+      const enough = k.vmas.endOf(v) >= end && !isArmed(k, v) && (advice !== MADV.GUARD_INSTALL || k.vmas.anon(v) !== 0)
       try {
-        if (enough) return yield* adviseArea(k, v, start, end, advice)
+        if (enough) return yield* adviseArea(k, undefined, v, start, end, advice)
       } finally {
         vmaEndRead(k, v)
       }
@@ -140,10 +140,11 @@ export function* madviseMm(k: Kernel, mm: Mm, addr: Word, len: Word, advice: num
   }
   const mode = FLAG_ADVICE.has(advice) ? WRITE : READ
   if (!tryMmap(k, mm, mode)) yield needMmap(k, mm, mode)
+  const lock: WalkLock = { mm, held: true }
   try {
-    return yield* advise(k, mm, start, end, advice)
+    return yield* advise(k, lock, start, end, advice)
   } finally {
-    mmapUnlock(k, mm, mode)
+    if (lock.held) mmapUnlock(k, mm, mode)
   }
 }
 
@@ -158,24 +159,25 @@ export function* vectorMadvise(k: Kernel, mm: Mm, ranges: readonly AdviceRange[]
   let done = 0
   if (k.runs.preempt) yield k.runs.point()
   if (mode !== 0 && !tryMmap(k, mm, mode)) yield needMmap(k, mm, mode)
+  const lock: WalkLock = { mm, held: mode !== 0 }
   try {
     for (const [addr, len] of ranges) {
-      const r = mode === 0 ? yield* madviseMm(k, mm, addr, len, advice) : yield* adviseRange(k, mm, addr, len, advice)
+      const r = mode === 0 ? yield* madviseMm(k, mm, addr, len, advice) : yield* adviseRange(k, lock, addr, len, advice)
       if (r < 0) return done > 0 ? done : r
       done += Number(registerOf(len))
     }
     return done
   } finally {
-    if (mode !== 0) mmapUnlock(k, mm, mode)
+    if (lock.held) mmapUnlock(k, mm, mode)
   }
 }
 
 /** A range that advice is about: byte address, bytes. */
 export type AdviceRange = readonly [addr: Word, len: Word]
 
-function* adviseRange(k: Kernel, mm: Mm, addr: Word, len: Word, advice: number): Verb<FaultStops> {
+function* adviseRange(k: Kernel, lock: WalkLock, addr: Word, len: Word, advice: number): Verb<FaultStops> {
   const answer = withoutLooking(addr, len, advice)
-  return answer ?? (yield* advise(k, mm, pageOf(addr), pageOf(addr) + pagesUp(len), advice))
+  return answer ?? (yield* advise(k, lock, pageOf(addr), pageOf(addr) + pagesUp(len), advice))
 }
 
 /** What can be answered to a range without looking at memory. */
@@ -187,15 +189,15 @@ function withoutLooking(addr: Word, len: Word, advice: number): number | undefin
 }
 
 /** @locks mmap, as the advice asks */
-const advise = (k: Kernel, mm: Mm, start: Vpn, end: Vpn, advice: number): Verb<FaultStops> =>
+const advise = (k: Kernel, lock: WalkLock, start: Vpn, end: Vpn, advice: number): Verb<FaultStops> =>
   advice === MADV.POPULATE_READ || advice === MADV.POPULATE_WRITE
-    ? populate(k, mm, start, end, advice === MADV.POPULATE_WRITE)
-    : walk(k, mm, start, end, advice)
+    ? populate(k, lock, start, end, advice === MADV.POPULATE_WRITE)
+    : walk(k, lock, start, end, advice)
 
-function* walk(k: Kernel, mm: Mm, start: Vpn, end: Vpn, advice: number): Verb<FaultStops> {
+function* walk(k: Kernel, lock: WalkLock, start: Vpn, end: Vpn, advice: number): Verb<FaultStops> {
   let hole = OK
   for (let at: number = start; at < end;) {
-    const v = k.maple.find(mm, at)
+    const v = k.maple.find(lock.mm, at)
     if (v === 0) return ENOMEM
     if (k.vmas.startOf(v) > at) {
       hole = ENOMEM
@@ -203,15 +205,25 @@ function* walk(k: Kernel, mm: Mm, start: Vpn, end: Vpn, advice: number): Verb<Fa
       if (at >= end) break
     }
     const to = Math.min(end, k.vmas.endOf(v))
-    const r = yield* adviseArea(k, v, at, to, advice)
+    const r = yield* adviseArea(k, lock, v, at, to, advice)
     if (r < 0) return r
-    at = to
+    at = r === OK ? to : r
   }
   return hole
 }
 
-/** One area's part of it. */
-function* adviseArea(k: Kernel, v: Vma, start: Vpn, end: Vpn, advice: number): Verb<FaultStops> {
+/** One area's part of it.
+ * @param lock - of the walk; undefined where only the area's own is held
+ * @returns OK | errno | the page before which it stopped
+ */
+function* adviseArea(
+  k: Kernel,
+  lock: WalkLock | undefined,
+  v: Vma,
+  start: Vpn,
+  end: Vpn,
+  advice: number
+): Verb<FaultStops> {
   const lo = k.vmas.flags(v)
   const anonymous = k.vmas.ops(v) === 0
   if ((k.vmas.flagsHi(v) & VMH_SEALED) !== 0 && DISCARD.has(advice) && anonymous && (lo & VM_WRITE) === 0) return EPERM
@@ -219,12 +231,9 @@ function* adviseArea(k: Kernel, v: Vma, start: Vpn, end: Vpn, advice: number): V
     case MADV.DONTNEED:
     case MADV.DONTNEED_LOCKED:
     case MADV.FREE:
-      if ((lo & VM_HUGETLB) !== 0) return discardHuge(k, v, start, end, advice)
-      if (advice === MADV.FREE) return free(k, v, start, end)
-      if ((lo & (advice === MADV.DONTNEED ? VM_PFNMAP | VM_LOCKED : VM_PFNMAP)) !== 0) return EINVAL
-      zapNow(k, v, start, end, ZAP_COWS)
-      reclaimTables(k, k.vmas.mmOf(v), start, end)
-      return OK
+      return (lo & VM_HUGETLB) !== 0
+        ? discardHuge(k, v, start, end, advice)
+        : yield* discard(k, lock, v, start, end, advice)
     case MADV.COLD:
     case MADV.PAGEOUT:
       if ((lo & (VM_LOCKED | VM_PFNMAP | VM_HUGETLB)) !== 0) return EINVAL
@@ -232,7 +241,7 @@ function* adviseArea(k: Kernel, v: Vma, start: Vpn, end: Vpn, advice: number): V
       else ageRange(k, v, start, end)
       return OK
     case MADV.REMOVE:
-      return remove(k, v, start, end)
+      return lock === undefined ? EINVAL : yield* remove(k, lock, v, start, end)
     case MADV.WILLNEED:
       return OK
     case MADV.COLLAPSE:
@@ -245,12 +254,6 @@ function* adviseArea(k: Kernel, v: Vma, start: Vpn, end: Vpn, advice: number): V
       return want === REFUSED ? EINVAL : yield* setFlags(k, v, start, end, want)
     }
   }
-}
-
-function free(k: Kernel, v: Vma, start: Vpn, end: Vpn): number {
-  if ((k.vmas.flags(v) & (VM_PFNMAP | VM_LOCKED)) !== 0 || k.vmas.ops(v) !== 0) return EINVAL
-  freeLazily(k, v, start, end)
-  return OK
 }
 
 /** Of huge pages only whole ones go; here there are none. None of them is anonymous memory that could be freed. */
@@ -302,20 +305,6 @@ function* setFlags(k: Kernel, v: Vma, start: Vpn, end: Vpn, lo: number): Verb<Fa
   return w === ENOMEM ? EAGAIN : Math.min(w, OK)
 }
 
-/** Punches a hole into the object behind the range. */
-function remove(k: Kernel, v: Vma, start: Vpn, end: Vpn): number {
-  const lo = k.vmas.flags(v)
-  if ((lo & VM_LOCKED) !== 0 || k.vmas.file(v) === 0) return EINVAL
-  if ((lo & (VM_SHARED | VM_MAYWRITE)) !== (VM_SHARED | VM_MAYWRITE)) return EACCES
-  const o = k.vmas.obj(v)
-  if (o === 0) return EINVAL
-  if ((k.files.mode(k.vmas.file(v)) & FMODE_WRITE) === 0) return EBADF
-  if ((k.files.seals(o) & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) !== 0) return EPERM
-  const first = k.vmas.pgoff(v) + (start - k.vmas.startOf(v))
-  punchHole(k, o, first * 4096, (first + (end - start)) * 4096)
-  return OK
-}
-
 /** This machine makes no huge pages: with a whole 2 MiB block to make one of, it says so. */
 function collapse(k: Kernel, v: Vma, start: Vpn, end: Vpn): number {
   const fits = (a: Vpn, b: Vpn): boolean => Math.ceil(a / PMD_PAGES) * PMD_PAGES + PMD_PAGES <= b
@@ -335,22 +324,4 @@ function guard(k: Kernel, v: Vma, start: Vpn, end: Vpn, install: boolean): numbe
   if (k.vmas.ops(v) === 0 && !anonVmaPrepare(k, v)) return ENOMEM
   k.vmas.setFlags(v, k.vmas.flags(v) | VM_MAYBE_GUARD, k.vmas.flagsHi(v))
   return installGuards(k, v, start, end)
-}
-
-/** Faults in page by page; the first that cannot be had ends it. */
-function* populate(k: Kernel, mm: Mm, start: Vpn, end: Vpn, write: boolean): Verb<FaultStops> {
-  const access: Access = write ? WRITING : READING
-  for (let at: number = start; at < end;) {
-    const v = k.maple.lookup(mm, at)
-    if (v === 0) return ENOMEM
-    const lo = k.vmas.flags(v)
-    if ((lo & (VM_IO | VM_PFNMAP)) !== 0 || (lo & (write ? VM_WRITE : VM_READ)) === 0 || isSecret(k, v)) return EINVAL
-    for (const to = Math.min(end, k.vmas.endOf(v)); at < to; at++) {
-      if (isThere(k, mm, at, write)) continue
-      const code = yield* resolve(k, v, at, access)
-      if (code !== FAULT_OK) return code === FAULT_OOM ? ENOMEM : EFAULT
-      isThere(k, mm, at, write) // found now, and used
-    }
-  }
-  return OK
 }

@@ -17,7 +17,8 @@ import { enoughMemory, isAccountable, mayExpandVm, vmStatAccount } from "../area
 import { mergeNewRange, mergeNow, planNewRange, type Range } from "../area/merge.ts"
 import { announceMapping, fget, fput } from "../area/object.ts"
 import { hasHook, needHook } from "../area/ops.ts"
-import { type Gathered, gatherVmas, insertVma, removeVma, unaccountGathered } from "../area/vma.ts"
+import type { Unmapped } from "../area/uffd-events.ts"
+import { type AreaStops, type Gathered, gatherVmas, insertVma, removeVma, unaccountGathered } from "../area/vma.ts"
 import { ksmVmaFlags } from "../area/vm-flags.ts"
 import { canStartWrite } from "../area/vma-lock.ts"
 import { H_ADD_MAPPING, H_MMAP, KILLABLE, type Verb } from "../base/stop.ts"
@@ -48,11 +49,13 @@ export interface Request {
   flags: number
 }
 
-/** mmap_region: from here on the address space changes. */
-export function* mmapRegion(k: Kernel, q: Request): Verb<"NEED_LOCK" | "NEED_HOOK" | "PREEMPT"> {
+/** mmap_region: from here on the address space changes.
+ * @param told - userfaultfds to be told of what it replaces; grows. Absent: nobody is told
+ */
+export function* mmapRegion(k: Kernel, q: Request, told?: Unmapped[]): Verb<AreaStops> {
   if (isDenied(k, q)) return EACCES
   const end = q.start + q.pages
-  const gathered = yield* gatherVmas(k, q.mm, q.start, end)
+  const gathered = yield* gatherVmas(k, q.mm, q.start, end, told)
   if (typeof gathered === "number") return gathered
   const charged = prepare(k, q, gathered.pages, gathered.accounted)
   if (charged < 0) {

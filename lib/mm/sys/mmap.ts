@@ -45,6 +45,7 @@ import { getUnmappedArea } from "../area/gap.ts"
 import { enter } from "../area/mm.ts"
 import { mmapUnlock, needMmap, tryMmap, WRITE as WRITE_MODE } from "../area/mmap-lock.ts"
 import { fget, fput } from "../area/object.ts"
+import { dropUnmapped, type Unmapped, userfaultfdUnmapComplete } from "../area/uffd-events.ts"
 import type { AreaStops } from "../area/vma.ts"
 import { H_MMAP, type Verb } from "../base/stop.ts"
 import { T_MMAP } from "../base/trace.ts"
@@ -66,6 +67,7 @@ import {
   FILE_SECRET,
   FILE_SHM,
   FILE_SHMEM,
+  FILE_UFFD,
   FMODE_READ,
   FMODE_WRITE
 } from "../store/files.ts"
@@ -123,22 +125,25 @@ export function* mmap(
     return now < 0 ? now : addrOf(q.start)
   }
   if (own === 0) fget(k, file) // the descriptor may be closed while the lock is waited for
+  const told: Unmapped[] = []
   try {
     if (k.runs.preempt) yield k.runs.point()
     if (!tryMmap(k, mm, WRITE_MODE)) yield needMmap(k, mm, WRITE_MODE)
     let r: number
     try {
-      r = yield* doMmap(k, q, addr, empty, lowBits(prot))
+      r = yield* doMmap(k, q, addr, empty, lowBits(prot), told)
       fl = q.flags
     } finally {
       mmapUnlock(k, mm, WRITE_MODE)
     }
+    if (told.length > 0) yield* userfaultfdUnmapComplete(k, told)
     if (r < 0) return r
     k.trace.point(T_MMAP, mm, q.start, pages)
     if ((q.lo & VM_LOCKED) !== 0 || (fl & (MAP.POPULATE | MAP.NONBLOCK)) === MAP.POPULATE)
       yield* mmPopulate(k, mm, q.start, q.start + pages, false)
     return addrOf(q.start)
   } finally {
+    if (told.length > 0) dropUnmapped(k, told)
     fput(k, file)
   }
 }
@@ -163,12 +168,20 @@ function mmapNow(k: Kernel, q: Request, addr: Word, empty: boolean, prot: number
 /** do_mmap: every check, then the region.
  * @param addr - as for `mmap`
  * @param empty - was the length 0 before it was rounded?
+ * @param told - userfaultfds to be told of what it replaces, when the lock is gone; grows. Absent: nobody is told
  * @returns OK, and the place in `q.start` | as `mmap`
  * @locks mmap write
  */
-export function* doMmap(k: Kernel, q: Request, addr: Word, empty: boolean, prot: number): Verb<AreaStops> {
+export function* doMmap(
+  k: Kernel,
+  q: Request,
+  addr: Word,
+  empty: boolean,
+  prot: number,
+  told?: Unmapped[]
+): Verb<AreaStops> {
   const r = check(k, q, addr, empty, prot)
-  return r < 0 ? r : yield* mmapRegion(k, q)
+  return r < 0 ? r : yield* mmapRegion(k, q, told)
 }
 
 /** Every check, in Linux's order, up to the point where something changes. Fills in the request. */
@@ -243,6 +256,7 @@ function checkFile(k: Kernel, q: Request): number {
     kind === FILE_DIR ||
     kind === FILE_PIPE ||
     kind === FILE_PROC ||
+    kind === FILE_UFFD ||
     (kind === FILE_DEVICE && ((k.ops[k.files.ops(q.file)]!.hooks >> H_MMAP) & 1) === 0)
   )
     return ENODEV

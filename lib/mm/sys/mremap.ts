@@ -19,6 +19,7 @@ import {
 } from "../../flags/bits.ts"
 import { EAGAIN, EFAULT, EINVAL, ENOMEM, EPERM, OK } from "../../flags/Errno.ts"
 import { FIXED, PRIVATE, SHARED } from "../../flags/MapFlags.ts"
+import { UFFD_WP } from "../../flags/PteFlags.ts"
 import { enoughMemory, mayExpandVm, mlockFutureOk, vmStatAccount } from "../area/account.ts"
 import { getUnmappedArea } from "../area/gap.ts"
 import { mergeNewRange, type Range } from "../area/merge.ts"
@@ -26,6 +27,16 @@ import { enter } from "../area/mm.ts"
 import { mmapDowngrade, mmapUnlock, needMmap, READ, tryMmap, WRITE } from "../area/mmap-lock.ts"
 import { announceMapping, copyMapping, fget, fput, retractMapping } from "../area/object.ts"
 import { hasHook, maySplit, needHook, openVma } from "../area/ops.ts"
+import { isArmed } from "../area/uffd.ts"
+import {
+  dropUnmapped,
+  losesProtection,
+  mremapUserfaultfdComplete,
+  mremapUserfaultfdFail,
+  mremapUserfaultfdPrep,
+  type Unmapped,
+  userfaultfdUnmapComplete
+} from "../area/uffd-events.ts"
 import { tryStartWrite, vmaStartWrite } from "../area/vma-lock.ts"
 import { type AreaStops, insertVma } from "../area/vma.ts"
 import { H_ADD_MAPPING, H_COPY_MAPPING, H_MREMAP, H_REMOVE_MAPPING, type Verb } from "../base/stop.ts"
@@ -46,6 +57,7 @@ import type { FaultStops } from "../page/fault.ts"
 import { movePageTables } from "../page/move.ts"
 import { FILE_SHM, FILE_ZERO } from "../store/files.ts"
 import { HIWATER_VM, LOCKED_VM, type Mm } from "../store/mms.ts"
+import type { Uffd } from "../store/uffds.ts"
 import type { Vma } from "../store/vmas.ts"
 import { alignRemap } from "./hugetlb.ts"
 import { unmapRange } from "./munmap.ts"
@@ -70,6 +82,10 @@ interface Remap {
   populate: boolean
   /** Lets readers in; only a shrink in place does. */
   readonly downgrade: () => void
+  /** Userfaultfds that are to be told when the lock is gone: of what the target replaced, of the move, of the rest. */
+  readonly early: Unmapped[]
+  moved: Uffd
+  readonly late: Unmapped[]
 }
 
 const impliesNew = (q: Remap): boolean => (q.flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) !== 0
@@ -108,7 +124,10 @@ export function* mremap(
     downgrade: () => {
       mmapDowngrade(k, mm)
       mode = READ
-    }
+    },
+    early: [],
+    moved: 0,
+    late: []
   }
   const bad = highBits(flags) !== 0 ? EINVAL : checkParams(k, q, offsetInPage(addr), offsetInPage(newAddr))
   if (bad !== OK) return bad
@@ -116,6 +135,7 @@ export function* mremap(
   if (!tryMmap(k, mm, WRITE)) yield needMmap(k, mm, WRITE)
   const grown = q.newLen - q.oldLen
   let r: number
+  let killed = true
   try {
     if ((q.flags & MREMAP_FIXED) !== 0 && q.oldLen === q.newLen) r = yield* moveAll(k, q)
     else {
@@ -123,12 +143,42 @@ export function* mremap(
       r = checkArea(k, q)
       if (r === OK) r = impliesNew(q) ? yield* remapTo(k, q) : yield* remapAt(k, q)
     }
+    killed = false
   } finally {
     mmapUnlock(k, mm, mode)
+    if (killed) dropTold(k, q)
   }
+  if (r < 0) forgetMove(k, q)
+  if (q.moved !== 0 || q.early.length + q.late.length > 0) yield* tell(k, q, r)
   if (r < 0) return r
   if (q.populate) yield* mmPopulate(k, mm, r + q.newLen - grown, r + q.newLen, false)
   return addrOf(r)
+}
+
+/** Tells userfaultfds what has happened, one after another. */
+function* tell(k: Kernel, q: Remap, r: number): Verb<"WAIT_UFFD", void> {
+  try {
+    yield* userfaultfdUnmapComplete(k, q.early)
+    const c = q.moved
+    q.moved = 0
+    if (c !== 0) yield* mremapUserfaultfdComplete(k, c, q.at, r, q.oldLen)
+    yield* userfaultfdUnmapComplete(k, q.late)
+  } finally {
+    dropTold(k, q)
+  }
+}
+
+/** There was no move, or nobody is left to tell of it. */
+function forgetMove(k: Kernel, q: Remap): void {
+  mremapUserfaultfdFail(k, q.moved)
+  q.moved = 0
+}
+
+/** Nobody is left to tell of anything. */
+function dropTold(k: Kernel, q: Remap): void {
+  forgetMove(k, q)
+  dropUnmapped(k, q.early)
+  dropUnmapped(k, q.late)
 }
 
 function checkParams(k: Kernel, q: Remap, off: number, newOff: number): number {
@@ -192,22 +242,25 @@ function* moveAll(k: Kernel, q: Remap): Verb<AreaStops> {
   return result
 }
 
-/** The zero device and System V segments choose places themselves, and so cannot be trusted to keep a distance. */
+/** The zero device and System V segments choose places themselves, and so cannot be trusted to keep a distance; a userfaultfd is
+ * told of one move.
+ * @source mm/mremap.c vma_multi_allowed (v6.18)
+ */
 function mayMoveWithOthers(k: Kernel, v: Vma): boolean {
   const kind = k.files.kind(k.vmas.file(v))
-  return kind !== FILE_ZERO && kind !== FILE_SHM
+  return kind !== FILE_ZERO && kind !== FILE_SHM && !isArmed(k, v)
 }
 
 /** mremap_to: to a place that the caller named, or (DONTUNMAP) hinted at. */
 function* remapTo(k: Kernel, q: Remap): Verb<AreaStops> {
   if ((q.flags & MREMAP_FIXED) !== 0) {
-    const r = yield* unmapRange(k, q.mm, q.to, q.to + q.newLen, undefined)
+    const r = yield* unmapRange(k, q.mm, q.to, q.to + q.newLen, q.early)
     if (r < 0) return r
     q.vma = k.maple.lookup(q.mm, q.at) // it may have gone with the target
     if (q.vma === 0) return EFAULT
   }
   if (q.newLen < q.oldLen) {
-    const r = yield* unmapRange(k, q.mm, q.at + q.newLen, q.at + q.oldLen, undefined)
+    const r = yield* unmapRange(k, q.mm, q.at + q.newLen, q.at + q.oldLen, q.late)
     if (r < 0) return r
     q.shrunk = q.oldLen - q.newLen
     q.oldLen = q.newLen
@@ -222,7 +275,7 @@ function* remapTo(k: Kernel, q: Remap): Verb<AreaStops> {
 function* remapAt(k: Kernel, q: Remap): Verb<AreaStops> {
   if (q.newLen === q.oldLen) return q.at
   if (q.newLen < q.oldLen) {
-    const r = yield* unmapRange(k, q.mm, q.at + q.newLen, q.at + q.oldLen, q.downgrade)
+    const r = yield* unmapRange(k, q.mm, q.at + q.newLen, q.at + q.oldLen, q.late, q.downgrade)
     return r < 0 ? r : q.at
   }
   const v = q.vma
@@ -329,18 +382,19 @@ function* moveArea(k: Kernel, q: Remap, to: Vpn): Verb<AreaStops> {
     return ENOMEM
   }
   if (k.vmas.covers(copy, at)) v = copy // an area nobody wrote merged with its own copy
-  let r = movePageTables(k, mm, at, to, oldLen)
+  let r = movePageTables(k, mm, at, to, oldLen, losesProtection(k, v) ? UFFD_WP : 0)
   if (r === OK && hasHook(k, copy, H_MREMAP)) {
     r = yield needHook(k, copy, H_MREMAP, to, 0)
     if (r < 0) movePageTables(k, mm, to, at, oldLen)
   }
+  if (r === OK) q.moved = mremapUserfaultfdPrep(k, copy)
   const peak = k.mms.stat(mm, HIWATER_VM) // old and new count together for a moment: that is no peak
   account(k, mm, lo, newLen)
   if (r < 0) {
-    yield* unmapUncharged(k, mm, copy, to, newLen)
+    yield* unmapUncharged(k, q, copy, to, newLen)
     if (charged > 0) k.committed -= charged
   } else if (keep) emptySource(k, v, copy, at, oldLen)
-  else if (oldLen > 0) yield* unmapUncharged(k, mm, v, at, oldLen)
+  else if (oldLen > 0) yield* unmapUncharged(k, q, v, at, oldLen)
   k.mms.setStat(mm, HIWATER_VM, peak)
   return r < 0 ? r : to
 }
@@ -383,9 +437,9 @@ function* copyVma(k: Kernel, v: Vma, at: Vpn, to: Vpn, pages: number): Verb<Area
 }
 
 /** Unmaps the source of a move: what it was charged for has moved with it. */
-function* unmapUncharged(k: Kernel, mm: Mm, v: Vma, start: Vpn, pages: number): Verb<AreaStops, void> {
+function* unmapUncharged(k: Kernel, q: Remap, v: Vma, start: Vpn, pages: number): Verb<AreaStops, void> {
   const charged = (k.vmas.flags(v) & VM_ACCOUNT) !== 0
-  yield* unmapRange(k, mm, start, start + pages, undefined)
+  yield* unmapRange(k, q.mm, start, start + pages, q.late)
   // what it was charged goes on counting at its new place; where it could not be unmapped both count
   if (charged) k.committed += pages
 }
