@@ -1,4 +1,4 @@
-/** Values as bytes and back: numbers, strings, booleans, typed arrays, lists, maps, records. Floor 2.
+/** Values as bytes and back: numbers, large ones too, strings, booleans, typed arrays, lists, maps, records. Floor 2.
  *
  * Typed arrays are written in blocks of 4 KiB, and a block of zeroes is one bit: most of a machine was never used.
  */
@@ -6,6 +6,7 @@
 /** What can be written. */
 export type Value =
   | number
+  | bigint
   | string
   | boolean
   | undefined
@@ -30,6 +31,7 @@ const UINT8 = 8
 const LIST = 9
 const MAP = 10
 const RECORD = 11
+const BIGINT = 12
 const BLOCK = 4096
 
 const isRecord = (value: unknown): value is { readonly [name: string]: unknown } =>
@@ -43,7 +45,13 @@ export class Writer {
 
   /** Can it be written, with all that is in it? */
   static takes(value: unknown): value is Value {
-    if (value === undefined || typeof value === "number" || typeof value === "string" || typeof value === "boolean")
+    if (
+      value === undefined ||
+      typeof value === "number" ||
+      typeof value === "bigint" ||
+      typeof value === "string" ||
+      typeof value === "boolean"
+    )
       return true
     if (value instanceof Int32Array || value instanceof Float64Array || value instanceof Uint8Array) return true
     if (Array.isArray(value)) return value.every((one) => Writer.takes(one))
@@ -61,6 +69,9 @@ export class Writer {
       this.room(8)
       this.view.setFloat64(this.at, value)
       this.at += 8
+    } else if (typeof value === "bigint") {
+      this.tag(BIGINT)
+      this.string(value.toString(16))
     } else if (typeof value === "string") this.string(value)
     else if (typeof value === "boolean") this.tag(value ? TRUE : FALSE)
     else if (value === undefined) this.tag(NOTHING)
@@ -162,6 +173,8 @@ export class Reader {
         return this.view.getFloat64(this.move(8))
       case STRING:
         return this.text()
+      case BIGINT:
+        return this.big()
       case TRUE:
         return true
       case FALSE:
@@ -185,6 +198,11 @@ export class Reader {
     }
   }
 
+  private big(): bigint {
+    const digits = this.name()
+    if (!/^-?[0-9a-f]+$/.test(digits)) throw new Damaged(`at byte ${this.at} there is no number`)
+    return digits.startsWith("-") ? -BigInt(`0x${digits.slice(1)}`) : BigInt(`0x${digits}`)
+  }
   private name(): string {
     if (this.tag() !== STRING) throw new Damaged(`at byte ${this.at} there is no name`)
     return this.text()

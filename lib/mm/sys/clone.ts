@@ -7,7 +7,7 @@ import type { Verb } from "../base/stop.ts"
 import { lowBits, type Word } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import type { Task } from "../store/tasks.ts"
-import { copyFiles, fork } from "./process.ts"
+import { copyFiles, fork, type ForkStops } from "./process.ts"
 
 /** The child runs in the parent's address space. */
 export const CLONE_VM = 0x100
@@ -22,7 +22,7 @@ const CLONE_THREAD = 0x10000
  * @returns the child's task row | EINVAL flags that do not go together | EAGAIN no row | as `fork`
  * @locks with CLONE_VM none
  */
-export function* clone(k: Kernel, task: Task, flags: Word, name: string): Verb<"NEED_LOCK" | "NEED_HOOK" | "PREEMPT"> {
+export function* clone(k: Kernel, task: Task, flags: Word, name: string): Verb<ForkStops> {
   const fl = lowBits(flags)
   if ((fl & CLONE_THREAD) !== 0 && (fl & CLONE_SIGHAND) === 0) return EINVAL
   if ((fl & CLONE_SIGHAND) !== 0 && (fl & CLONE_VM) === 0) return EINVAL

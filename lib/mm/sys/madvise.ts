@@ -10,12 +10,10 @@ import {
   VM_LOCKED,
   VM_MAYBE_GUARD,
   VM_MAYSHARE,
-  VM_MAYWRITE,
   VM_MERGEABLE,
   VM_NOHUGEPAGE,
   VM_PFNMAP,
   VM_RAND_READ,
-  VM_READ,
   VM_SEQ_READ,
   VM_SHARED,
   VM_SPECIAL,
@@ -25,11 +23,11 @@ import {
   VMH_SEALED
 } from "../../flags/bits.ts"
 import * as MADV from "../../flags/AdviceFlags.ts"
-import { EACCES, EAGAIN, EBADF, EFAULT, EINVAL, ENOMEM, EPERM, OK } from "../../flags/Errno.ts"
-import { type Access, FAULT_OK, FAULT_OOM, READ as READING, WRITE as WRITING } from "../../flags/FaultFlags.ts"
+import { EAGAIN, EINVAL, ENOMEM, EPERM, OK } from "../../flags/Errno.ts"
 import { enter } from "../area/mm.ts"
 import { mmapUnlock, needMmap, READ, tryMmap, WRITE } from "../area/mmap-lock.ts"
 import { anonVmaPrepare } from "../area/rmap.ts"
+import { isArmed } from "../area/uffd.ts"
 import { lockVmaUnderRcu, vmaEndRead } from "../area/vma-lock.ts"
 import { vmaModifyFlags } from "../area/vma.ts"
 import type { Verb } from "../base/stop.ts"
@@ -46,16 +44,12 @@ import {
   WORD_PAGES
 } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
-import { isSecret } from "../object/secret.ts"
-import { F_SEAL_FUTURE_WRITE, F_SEAL_WRITE } from "../object/shmem.ts"
-import { punchHole } from "../object/truncate.ts"
-import { ageRange, freeLazily, installGuards, pageOut, removeGuards } from "../page/advise.ts"
-import { type FaultStops, resolve } from "../page/fault.ts"
-import { reclaimTables, ZAP_COWS, zapNow } from "../page/zap.ts"
-import { FMODE_WRITE } from "../store/files.ts"
+import { ageRange, installGuards, pageOut, removeGuards } from "../page/advise.ts"
+import type { FaultStops } from "../page/fault.ts"
 import type { Mm } from "../store/mms.ts"
 import type { Vma } from "../store/vmas.ts"
-import { isThere } from "./populate.ts"
+import { discard, remove, type WalkLock } from "./madvise-discard.ts"
+import { populate } from "./madvise-populate.ts"
 
 /** Advice that changes flags, and so takes the lock for writing. */
 const FLAG_ADVICE: ReadonlySet<number> = new Set([

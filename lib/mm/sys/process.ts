@@ -95,7 +95,7 @@ export function* fork(k: Kernel, task: Task, name: string): Verb<ForkStops> {
 }
 
 /** What a fork may wait for. */
-type ForkStops = "NEED_LOCK" | "NEED_HOOK" | "WAIT_UFFD" | "PREEMPT"
+export type ForkStops = "NEED_LOCK" | "NEED_HOOK" | "WAIT_UFFD" | "PREEMPT"
 
 /** Ends a child that never ran: its address space is torn down by whoever drains that. */
 function abandon(k: Kernel, t: Task): void {
