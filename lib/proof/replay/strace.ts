@@ -148,10 +148,7 @@ export class StraceReader implements LogReader {
     const [other] = live.values()
     if (other === undefined) return this.threads.appear(tid)
     if (this.showsForks || this.threads.processes() > 1 || asksForBreak(line)) {
-      this.sink.assumed?.(
-        at,
-        `${tid} is a process of which nothing is known: the log does not show where it comes from`
-      )
+      this.sink.assumed?.(at, "processes of which nothing is known")
       return this.threads.appear(tid)
     }
     this.sink.assumed?.(at, "threads of the only process")
