@@ -44,6 +44,16 @@ export class Journal {
     for (const step of this.steps) step()
   }
 
+  /** Everything since `mark` was undone by other means: it will not be done again. */
+  cut(mark: Mark): void {
+    this.steps.length = mark - this.first
+  }
+
+  /** Steps that are kept. */
+  get length(): number {
+    return this.steps.length
+  }
+
   /** Nobody goes back behind this point: a new checkpoint, if it is time. */
   settle(): void {
     if (this.steps.length >= this.most) this.take()

@@ -11,7 +11,7 @@
  */
 import { isOfMemory } from "./answer.ts"
 import type { Event } from "./event.ts"
-import type { Player, Verdict } from "./player.ts"
+import type { Searcher, Verdict } from "./player.ts"
 import { joined, type Pages, rangesOf } from "./ranges.ts"
 import { type Item, search } from "./search.ts"
 
@@ -52,7 +52,7 @@ export class Order {
   unexplained = 0
 
   constructor(
-    private readonly player: Player,
+    private readonly player: Searcher,
     private readonly listener: Listener
   ) {}
 
@@ -98,15 +98,15 @@ export class Order {
 
   private play(item: Item): void {
     item.mark = this.player.mark()
-    const verdict = this.player.perform(item.event)
-    const isTrouble = verdict.kind === "differs" && (item.overlaps || this.window.length > 0)
-    if (!isTrouble || this.tries >= MOST_TRIES_EVER) {
-      this.listener.verdict(item.event, verdict)
-      return this.keep(item, verdict)
+    const mayWait = (item.overlaps || this.window.length > 0) && this.tries < MOST_TRIES_EVER
+    const verdict = mayWait ? this.player.tryOut(item.event) : this.player.perform(item.event)
+    if (mayWait && verdict.kind === "differs") {
+      this.waiting.push(item)
+      if (this.isComplete(item)) this.solve()
+      return
     }
-    this.player.back(item.mark)
-    this.waiting.push(item)
-    if (this.isComplete(item)) this.solve()
+    this.listener.verdict(item.event, verdict)
+    this.keep(item, verdict)
   }
 
   /** Have all calls ended that overlap the one in trouble, now that `last` has? */

@@ -40,3 +40,9 @@ export interface Player {
   /** Nobody will go back behind this point any more: what was kept for that may go. */
   readonly settle: () => void
 }
+
+/** A player for a log that does not tell the order of all events: one can look for it. */
+export interface Searcher extends Player {
+  /** As `perform`, but where Linux did something else nothing has happened. */
+  readonly tryOut: (event: Event) => Verdict
+}

@@ -7,7 +7,7 @@
  * recorded in both, and so is what the calls did. Such a state is entered once.
  */
 import type { Event } from "./event.ts"
-import type { Mark, Player, Verdict } from "./player.ts"
+import type { Mark, Searcher, Verdict } from "./player.ts"
 import type { Pages } from "./ranges.ts"
 
 /** An event, and what orders need to know of it. */
@@ -40,7 +40,7 @@ export interface Found {
  * @param waiting - not performed; in the order in which they ended
  * @param most - attempts
  */
-export function search(player: Player, window: readonly Item[], waiting: readonly Item[], most: number): Found {
+export function search(player: Searcher, window: readonly Item[], waiting: readonly Item[], most: number): Found {
   const one = new Search(player, window, waiting)
   return one.run(most)
 }
@@ -56,7 +56,7 @@ class Search {
   private tries = 0
 
   constructor(
-    private readonly player: Player,
+    private readonly player: Searcher,
     private readonly window: readonly Item[],
     waiting: readonly Item[]
   ) {
@@ -100,20 +100,19 @@ class Search {
     for (let i = from; i < choices.length && this.tries < most; i++) {
       const item = choices[i]!
       item.mark = this.player.mark()
-      const verdict = this.player.perform(item.event)
+      const verdict = this.player.tryOut(item.event)
       this.tries++
-      if (verdict.kind !== "differs") {
-        item.verdict = verdict
-        this.take(item)
-        const key = this.key()
-        if (!this.entered.has(key)) {
-          this.entered.add(key)
-          return true
-        }
-        this.path.pop()
-        this.swaps.pop()
-        this.putBack(item)
+      if (verdict.kind === "differs") continue
+      item.verdict = verdict
+      this.take(item)
+      const key = this.key()
+      if (!this.entered.has(key)) {
+        this.entered.add(key)
+        return true
       }
+      this.path.pop()
+      this.swaps.pop()
+      this.putBack(item)
       this.player.back(item.mark)
     }
     return false

@@ -6,7 +6,7 @@ import type { Call, Event, LogReader, Sink } from "./event.ts"
 import { looksLikeFormat2, newFormat2Reader } from "./format2.ts"
 import { Machine } from "./machine.ts"
 import { type Listener, Order } from "./order.ts"
-import type { Mark, Player, Verdict } from "./player.ts"
+import type { Mark, Player, Searcher, Verdict } from "./player.ts"
 import { StraceReader } from "./strace.ts"
 import { type ProcessRecord, Tally } from "./tally.ts"
 import { textOfEvent } from "./words.ts"
@@ -26,12 +26,13 @@ export interface Options {
 const MOST_WITHOUT_EVENT = 1000
 
 /** Replays the log whose bytes are pushed into `lines`. */
-export class Session implements Sink, Player, Listener {
+export class Session implements Sink, Searcher, Listener {
   readonly lines = new Lines((text, line) => this.line(text, line), new TextDecoder())
   readonly tally: Tally
   private reader: LogReader | undefined
   /** Puts overlapping calls in order, where the log does not. */
   private order: Order | undefined
+  private searcher: Searcher | undefined
   private stage: { readonly player: Player; readonly world: World } | undefined
   private readonly records = new Map<number, ProcessRecord>()
   /** What the reader had to assume. */
@@ -104,19 +105,28 @@ export class Session implements Sink, Player, Listener {
   }
 
   perform(event: Event): Verdict {
+    return this.follow(event, () => this.player.perform(event))
+  }
+
+  tryOut(event: Event): Verdict {
+    return this.follow(event, () => this.searcher?.tryOut(event) ?? this.player.perform(event))
+  }
+
+  /** What a call does and what becomes of processes is booked on the way. */
+  private follow(event: Event, perform: () => Verdict): Verdict {
     const process = this.world.find(event.pid)
     if (event.kind === "end" && process !== undefined) {
       const end = event.signal === 0 ? `exited with ${event.status}` : `ended by signal ${event.signal}`
       this.close(process, end, this.world.processes.values())
     }
     if (event.kind !== "call") {
-      const verdict = this.player.perform(event)
+      const verdict = perform()
       if (!this.booked.has(event)) this.book(event)
       return verdict
     }
     const isAsked = event.n === this.options.at
     const before = isAsked && process !== undefined ? this.areasOf(process) : []
-    const verdict = this.player.perform(event)
+    const verdict = perform()
     const after = this.world.find(event.pid)
     if (after === undefined) return verdict
     if (isAsked) this.snap(event, after, before)
@@ -150,6 +160,7 @@ export class Session implements Sink, Player, Listener {
     } else {
       const bare = new BarePlayer()
       this.stage = { player: bare, world: bare.state.world }
+      this.searcher = bare
       this.order = new Order(this, this)
     }
     return reader

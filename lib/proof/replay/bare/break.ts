@@ -5,15 +5,22 @@ import { arg, type Asked, type Judge, nothingDone, type Taken } from "./judge.ts
 import type { Got } from "./state.ts"
 
 const WHERE = "where the heap is"
+/** Where the heap begins, if nobody knows: anywhere but at 0, which asks for the break. */
+const LOWEST = 1
 const ABOVE = "what is mapped above the heap"
 
 export const brkJudge: Judge = {
   perform: ({ call, process, state }) => state.attempt(process, call),
   before: (asked) =>
     asked.state.factsOf(asked.process.space).hasBreak ? undefined : { why: WHERE, step: () => find(asked) },
+  touches: ({ call, process, state }) => {
+    const now = pagesUp(state.brk(process.space))
+    const then = pagesUp(arg(call, 0))
+    return [[Math.min(now, then), Math.max(now, then) + 1]]
+  },
   doubt: (asked) => (asked.want === Number(arg(asked.call, 0)) || !isInTheWay(asked) ? undefined : ABOVE),
   explain,
-  force: ({ process, state, want }) => state.setBrk(process.space, 0, want)
+  force: ({ process, state, want }) => state.setBrk(process.space, LOWEST, want)
 }
 
 /** The first answer: the break as it is now. */
@@ -26,7 +33,7 @@ function find({ call, process, state, want }: Asked): Got {
   const asksOnly = BigInt(arg(call, 0)) !== BigInt(want)
   // a new program's heap is empty; whoever moved it before the log began is not seen
   const isStart = facts.isWhole && asksOnly
-  state.setBrk(space, isStart ? want : 0, want)
+  state.setBrk(space, isStart ? want : LOWEST, want)
   state.learn(space, { ...facts, hasBreak: true })
   const { anchor } = facts
   const page = pagesUp(want)

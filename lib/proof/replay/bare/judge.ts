@@ -2,6 +2,7 @@
 import { EAGAIN, ENOMEM, EPERM } from "../../../flags/Errno.ts"
 import { lowBits, pageOf, pagesUp, type Vpn, type Word } from "../../../mm/base/units.ts"
 import type { Call } from "../event.ts"
+import type { Pages } from "../ranges.ts"
 import type { Process } from "../world.ts"
 import type { Got, State } from "./state.ts"
 
@@ -33,6 +34,10 @@ export interface Judge {
    * begins with the simulation as it was before the call.
    */
   readonly explain?: (asked: Asked, got: Got) => Iterable<Taken>
+  /** Pages that it may change, by its arguments. Undefined: what it does cannot be told so simply. */
+  readonly touches?: (asked: Asked) => readonly Pages[]
+  /** Pages that were free, and that it has mapped now that it has answered `got`. */
+  readonly places?: (asked: Asked, got: Got) => Pages | undefined
   /** It answered as recorded: what does that teach? */
   readonly learn?: (asked: Asked) => void
   /** Nothing explains it: what it did is done all the same, as far as that makes sense. */

@@ -31,6 +31,10 @@ const LOW_BYTES = 65536
 
 export const mmapJudge: Judge = {
   perform,
+  touches: ({ call }) =>
+    (bits(call, 3) & (FIXED | FIXED_NOREPLACE)) === 0 ? [] : [pagesOf(arg(call, 0), arg(call, 1))],
+  places: ({ call }, got) =>
+    isAddress(got) && (bits(call, 3) & (FIXED | FIXED_NOREPLACE)) === 0 ? pagesOf(got, arg(call, 1)) : undefined,
   doubt: ({ call, process, state }, got) => {
     const [start, end] = pagesOf(arg(call, 0), arg(call, 1))
     return got === EEXIST && !state.territory.isTaken(process.space.mm, start, end) ? PLACE : undefined

@@ -1,7 +1,7 @@
 /** mremap, where it is not known what is mapped already. Floor 9. */
 import { VM_SHARED } from "../../../flags/bits.ts"
 import { EAGAIN, EFAULT, ENOMEM } from "../../../flags/Errno.ts"
-import { addrOf, pagesUp, PMD_PAGES, type Vpn } from "../../../mm/base/units.ts"
+import { addrOf, pageOf, pagesUp, PMD_PAGES, type Vpn } from "../../../mm/base/units.ts"
 import type { Call } from "../event.ts"
 import { findHole, learnSearch, sought, type Sought } from "./hole.ts"
 import { arg, type Asked, bits, type Judge, lockRefusal, nothingDone, pagesOf, refusal, type Taken } from "./judge.ts"
@@ -14,6 +14,16 @@ const READ_WRITE = 3
 
 export const mremapJudge: Judge = {
   perform: ({ call, process, state }) => state.attempt(process, call),
+  touches: ({ call }) => {
+    const from = pageOf(arg(call, 0))
+    const most = Math.max(pagesUp(arg(call, 1)), pagesUp(arg(call, 2)))
+    const to = pagesOf(arg(call, 4), arg(call, 2))
+    return (bits(call, 3) & FIXED) === 0 ? [[from, from + most]] : [[from, from + most], to]
+  },
+  places: ({ call }, got) => {
+    const isElsewhere = isAddress(got) && got !== Number(arg(call, 0)) && (bits(call, 3) & FIXED) === 0
+    return isElsewhere ? pagesOf(got, arg(call, 2)) : undefined
+  },
   before,
   doubt: (asked, got) => (got === ENOMEM && growsIntoHidden(asked) ? PLACE : undefined),
   explain: (asked, got) => (isAddress(asked.want) ? explainPlace(asked, got) : explainRefusal(asked)),

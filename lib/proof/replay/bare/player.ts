@@ -6,18 +6,19 @@
 import { nameOf } from "../../../flags/Errno.ts"
 import { pageOf } from "../../../mm/base/units.ts"
 import { RLIMIT_AS, RLIMIT_DATA } from "../../../mm/store/tasks.ts"
-import type { Call, Event, Signal } from "../event.ts"
 import { signalContradicts } from "../drift.ts"
-import { Journal } from "../journal.ts"
-import type { Mark, Player, Verdict } from "../player.ts"
+import type { Call, Event, Signal } from "../event.ts"
+import type { Difference, Mark, Searcher, Verdict } from "../player.ts"
 import { textOfResult } from "../words.ts"
 import { brkJudge } from "./break.ts"
-import { type Asked, type Judge, type Taken } from "./judge.ts"
+import type { Asked, Judge, Taken } from "./judge.ts"
 import { mmapJudge } from "./mmap.ts"
 import { mremapJudge } from "./mremap.ts"
 import { rangeJudges } from "./ranges.ts"
 import { controlSegment, getSegment, shmatJudge, shmdtJudge } from "./shm.ts"
 import { type Got, gotOf, State } from "./state.ts"
+import { Steps } from "./steps.ts"
+import { undoOf } from "./undo.ts"
 
 const judges: Readonly<Record<string, Judge>> = {
   ...rangeJudges,
@@ -28,17 +29,26 @@ const judges: Readonly<Record<string, Judge>> = {
   shmdt: shmdtJudge
 }
 
+/** Calls that map or unmap something and are not built. */
+const changesMaps: ReadonlySet<string> = new Set(["io_setup", "io_destroy", "map_shadow_stack", "uselib"])
+
 const NO_LIMIT = 2n ** 64n - 1n
 
 const agreed: Verdict = { kind: "agreed" }
 const other: Verdict = { kind: "other" }
 
 /** The simulation, as a log without maps drives it. */
-export class BarePlayer implements Player {
+export class BarePlayer implements Searcher {
   readonly state = new State()
-  private readonly journal = new Journal(this.state.world.k, () => this.state.save())
+  private readonly steps = new Steps(this.state.world.k, () => this.state.save())
 
   perform(event: Event): Verdict {
+    const verdict = this.tryOut(event)
+    if (verdict.kind === "differs" && event.kind === "call") this.force(event)
+    return verdict
+  }
+
+  tryOut(event: Event): Verdict {
     switch (event.kind) {
       case "call":
         return this.call(event)
@@ -57,107 +67,115 @@ export class BarePlayer implements Player {
   }
 
   mark(): Mark {
-    return this.journal.mark()
+    return this.steps.mark()
   }
 
   back(mark: Mark): void {
-    this.journal.back(mark)
+    this.steps.back(mark)
   }
 
   settle(): void {
-    this.journal.settle()
+    this.steps.settle()
+  }
+
+  private askedOf(call: Call): Asked {
+    const { state } = this
+    return {
+      state,
+      call,
+      want: gotOf(call.result),
+      // whoever goes back behind a fork and does it again has another object for its child
+      get process() {
+        return state.processOf(call.pid)
+      }
+    }
   }
 
   private call(call: Call): Verdict {
     const judge = judges[call.name]
     if (judge === undefined) return this.without(call)
     if (call.result.kind === "unknown") return { kind: "unanchored", why: "calls that never returned" }
-    const { state } = this
-    // asked for anew whenever it is done again: going back behind a fork makes its child another object
-    const asked: Asked = {
-      state,
-      call,
-      want: gotOf(call.result),
-      get process() {
-        return state.processOf(call.pid)
-      }
-    }
     if (call.args.includes(undefined) && call.name !== "mincore") {
-      this.force(judge, asked)
+      this.force(call)
       return { kind: "unanchored", why: "arguments that nobody can read" }
     }
-    const mark = this.mark()
-    const before = judge.before?.(asked)
-    if (before !== undefined) {
-      const again = (): Taken | undefined => judge.before?.(asked)
-      return this.takes(again, asked.want, mark) ?? this.differs(judge, asked, again()?.step() ?? NaN)
-    }
+    const asked = this.askedOf(call)
+    if (judge.before?.(asked) === undefined) return this.predict(judge, asked)
+    const tried = this.take(() => judge.before?.(asked), asked.want)
+    return typeof tried === "number" ? differs(asked, tried) : tried
+  }
+
+  private predict(judge: Judge, asked: Asked): Verdict {
+    const prepared = this.steps.isOpen ? undoOf(judge, asked) : undefined
     const got = judge.perform(asked)
     if (got === undefined) {
-      this.force(judge, asked)
+      this.force(asked.call)
       return { kind: "unmodelled" }
     }
+    if (got !== asked.want) {
+      if (prepared === undefined) this.steps.clear()
+      else prepared(got).undo()
+      return this.explain(judge, asked, got)
+    }
     const doubt = judge.doubt?.(asked, got)
-    if (got === asked.want) {
+    judge.learn?.(asked)
+    this.steps.add(prepared?.(got), () => {
+      const again = undoOf(judge, asked)
+      judge.perform(asked)
       judge.learn?.(asked)
-      this.journal.add(() => {
-        judge.perform(asked)
-        judge.learn?.(asked)
-      })
-      return doubt === undefined ? agreed : { kind: "unanchored", why: doubt }
-    }
-    this.back(mark)
+      return again?.(got)
+    })
+    return doubt === undefined ? agreed : { kind: "unanchored", why: doubt }
+  }
+
+  /** Tries what may explain the answer; if nothing does, Linux did something else. */
+  private explain(judge: Judge, asked: Asked, got: Got): Verdict {
     for (let nth = 0; ; nth++) {
-      // asked for anew each time: whoever went back has other objects in his hands than before
-      const again = (): Taken | undefined => nthOf(judge.explain?.(asked, got) ?? [], nth)
-      if (again() === undefined) break
-      const verdict = this.takes(again, asked.want, mark)
-      if (verdict !== undefined) return verdict
+      // found anew each time: after going back there may be other objects
+      const find = (): Taken | undefined => nthOf(judge.explain?.(asked, got) ?? [], nth)
+      if (find() === undefined) return differs(asked, got)
+      const tried = this.take(find, asked.want)
+      if (typeof tried !== "number") return tried
     }
-    return this.differs(judge, asked, got)
   }
 
-  /** Takes over what `find` finds, if that makes the call answer as recorded; else goes back. */
-  private takes(find: () => Taken | undefined, want: Got, mark: Mark): Verdict | undefined {
+  /** Takes over what `find` finds, if that makes the call answer as recorded; else nothing has happened, and this is what
+   * it would answer.
+   */
+  private take(find: () => Taken | undefined, want: Got): Verdict | Got {
     const taken = find()
-    if (taken?.step() === want) {
-      this.journal.add(() => void find()?.step())
-      return { kind: "unanchored", why: taken.why }
+    const got = taken?.step() ?? NaN
+    if (taken === undefined || got !== want) {
+      this.steps.clear()
+      return got
     }
-    this.back(mark)
-    return undefined
+    this.steps.add(undefined, () => void find()?.step())
+    return { kind: "unanchored", why: taken.why }
   }
 
-  private differs(judge: Judge, asked: Asked, got: Got): Verdict {
-    this.force(judge, asked)
-    return { kind: "differs", difference: { what: "result", linux: textOf(asked.want), ours: textOf(got) } }
-  }
-
-  private force(judge: Judge, asked: Asked): void {
-    this.act(() => judge.force?.(asked))
+  /** Does as Linux did, as far as that is possible. */
+  private force(call: Call): void {
+    this.act(() => judges[call.name]?.force?.(this.askedOf(call)))
   }
 
   /** A call that nothing is predicted of. */
   private without(call: Call): Verdict {
-    const { args, name, result, rlim } = call
+    const { args, name, pid, result, rlim } = call
     const value = result.kind === "value" ? Number(result.value) : -1
     if (value < 0) return other
     const { state } = this
-    if (name === "shmget") this.act(() => getSegment(state, state.processOf(call.pid), call, value))
-    else if (rlim !== undefined) {
-      const resource = Number(args[name === "setrlimit" ? 0 : 1])
-      const isLimit = rlim.some((limit) => BigInt(limit) !== NO_LIMIT)
-      if (isLimit && (resource === RLIMIT_AS || resource === RLIMIT_DATA)) this.act(() => state.limit(call.pid))
-    } else if (name === "fcntl" || name === "prctl") this.act(() => state.attempt(state.processOf(call.pid), call))
-    else if (name === "shmctl") this.act(() => controlSegment(state, state.processOf(call.pid), call))
-    else if (changesMaps.has(name)) return { kind: "unmodelled" }
-    return other
+    if (name === "shmget") return this.act(() => getSegment(state, state.processOf(pid), call, value))
+    if (name === "shmctl") return this.act(() => controlSegment(state, state.processOf(pid), call))
+    if (name === "fcntl" || name === "prctl") return this.act(() => state.attempt(state.processOf(pid), call))
+    if (changesMaps.has(name)) return { kind: "unmodelled" }
+    const resource = Number(args[name === "setrlimit" ? 0 : 1])
+    const isLimit = rlim?.some((limit) => BigInt(limit) !== NO_LIMIT) === true
+    return isLimit && (resource === RLIMIT_AS || resource === RLIMIT_DATA) ? this.act(() => state.limit(pid)) : other
   }
 
   /** Does it, now and whenever it is to be done again. */
   private act(step: () => unknown): Verdict {
-    step()
-    this.journal.add(() => void step())
+    this.steps.do(() => void step())
     return other
   }
 
@@ -169,18 +187,21 @@ export class BarePlayer implements Player {
     if (process.threads > 1 || this.state.territory.isHidden(v) || this.state.territory.isSolid(v)) return other
     const ours = signalContradicts(this.state.world, process.space, event.code, event.addr)
     if (ours === undefined) return agreed
-    const linux = `${event.signal} ${event.code} at 0x${event.addr.toString(16)}`
-    return { kind: "differs", difference: { what: "signal", linux, ours } }
+    return unlike("signal", `${event.signal} ${event.code} at 0x${event.addr.toString(16)}`, ours)
   }
 }
 
-/** Calls that map or unmap something and are not built. */
-const changesMaps: ReadonlySet<string> = new Set(["io_setup", "io_destroy", "map_shadow_stack", "uselib"])
+const unlike = (what: string, linux: string, ours: string): Verdict => {
+  const difference: Difference = { what, linux, ours }
+  return { kind: "differs", difference }
+}
 
-const textOf = (got: Got): string =>
-  got < 0
-    ? textOfResult({ kind: "errno", errno: nameOf(got) ?? String(-got) })
-    : textOfResult({ kind: "value", value: got })
+const differs = ({ want }: Asked, got: Got): Verdict => unlike("result", textOf(want), textOf(got))
+
+function textOf(got: Got): string {
+  if (Number.isNaN(got)) return "an answer that the log does not determine, but not this one"
+  return textOfResult(got < 0 ? { kind: "errno", errno: nameOf(got) ?? String(-got) } : { kind: "value", value: got })
+}
 
 function nthOf<A>(items: Iterable<A>, nth: number): A | undefined {
   let at = 0

@@ -6,6 +6,7 @@ import { EXEC, READ, WRITE } from "../../../flags/ProtFlags.ts"
 import { isZero, offsetInPage, pagesUp, TASK_PAGES } from "../../../mm/base/units.ts"
 import { MCL_ONFAULT, MLOCK_ONFAULT } from "../../../mm/sys/mlock.ts"
 import type { Call } from "../event.ts"
+import type { Pages } from "../ranges.ts"
 import { arg, type Asked, bits, type Judge, lockRefusal, nothingDone, pagesOf, refusal, type Taken } from "./judge.ts"
 import type { Got } from "./state.ts"
 
@@ -16,11 +17,18 @@ const HWPOISON = 100
 const SOFT_OFFLINE = 101
 const KERNEL = "what the kernel was built with"
 
+/** The range of the call, outwards to whole pages. */
+const range = ({ call }: Asked): readonly Pages[] => {
+  const [start, end] = pagesOf(arg(call, 0), arg(call, 1))
+  return [[start, end + 1]]
+}
+
 const plain = ({ call, process, state }: Asked): Got | undefined => state.attempt(process, call)
 
 /** A judge of calls on a range. `possible` are their errors where it is not known what the range maps. */
 const onRange = (possible: readonly number[], more: Partial<Judge> = {}): Judge => ({
   perform: plain,
+  touches: range,
   before: (asked) => dependsOnHidden(asked, possible),
   explain: function* (asked) {
     const { call, process, state, want } = asked
@@ -126,6 +134,7 @@ const special: Readonly<Record<number, readonly number[]>> = {
 const errorsOf = ({ call }: Asked): readonly number[] => [ENOMEM, EINVAL, EPERM, ...(special[bits(call, 2)] ?? [])]
 
 const advise: Judge = {
+  touches: range,
   before: (asked) => dependsOnHidden(asked, errorsOf(asked)),
   perform: (asked) => (aboutPages.has(bits(asked.call, 2)) ? wouldDo(asked) : plain(asked)),
   learn: ({ call, state, want }) => {
@@ -199,7 +208,10 @@ const inCore: Judge = onRange([ENOMEM, EFAULT], {
   }
 })
 
+const everywhere = (): readonly Pages[] => [[0, TASK_PAGES]]
+
 const everything: Judge = {
+  touches: everywhere,
   perform: ({ call, process, state }) =>
     state.attempt(process, { ...call, args: [bits(call, 0) === 0 ? 0 : bits(call, 0) | MCL_ONFAULT] }),
   explain: lockRefusal
@@ -207,6 +219,7 @@ const everything: Judge = {
 
 const unmap: Judge = {
   perform: plain,
+  touches: range,
   explain: function* (asked) {
     if (asked.state.hasManyAreas(asked.process.space)) yield* refusal(asked, 0)
   },
@@ -229,6 +242,6 @@ export const rangeJudges: Readonly<Record<string, Judge>> = {
   mlock2: lock(MLOCK_ONFAULT),
   munlock: onRange([ENOMEM]),
   mlockall: everything,
-  munlockall: { perform: plain },
+  munlockall: { perform: plain, touches: everywhere },
   remap_file_pages: onRange([EINVAL, ENOMEM, EPERM])
 }
