@@ -215,19 +215,27 @@ export class Ptes {
    */
   freeRange(pgd: number, leaf: number, end: number, floor: Vpn = leaf * 512, ceiling: Vpn = end * 512): void {
     const isFree = (unit: number, pages: number): boolean => unit * pages >= floor && (unit + 1) * pages <= ceiling
-    for (let g = leaf >>> 18; g <= (end - 1) >>> 18; g++) {
+    // Entries in use are few: where as many were seen as a table has, the rest of it need not be looked at.
+    let tops = this.pop[pgd]!
+    for (let g = leaf >>> 18; tops > 0 && g <= (end - 1) >>> 18; g++) {
       const a = (pgd << 10) | (g << 1)
       const b = this.ent[a]!
       if (b === 0) continue
+      tops--
       const from = Math.max(leaf, g << 18)
       const to = Math.min(end, (g + 1) << 18)
-      for (let u = from >>> 9; u <= (to - 1) >>> 9; u++) {
+      let middles = this.pop[b]!
+      for (let u = from >>> 9; middles > 0 && u <= (to - 1) >>> 9; u++) {
         const c = (b << 10) | ((u & 511) << 1)
         const d = this.ent[c]!
         if (d === 0) continue
-        for (let l = Math.max(from, u << 9), e = Math.min(to, (u + 1) << 9); l < e; l++) {
+        middles--
+        let leaves = this.pop[d]!
+        for (let l = Math.max(from, u << 9), e = Math.min(to, (u + 1) << 9); leaves > 0 && l < e; l++) {
           const at = (d << 10) | ((l & 511) << 1)
-          if (this.ent[at] !== 0) this.unhook(d, at)
+          if (this.ent[at] === 0) continue
+          leaves--
+          this.unhook(d, at)
         }
         if (isFree(u, PUD_PAGES)) this.unhook(b, c)
       }
