@@ -37,7 +37,9 @@ const O_PATH = 0o10000000
 
 /** Devices, and files of /proc and /sys, that cannot be mapped. */
 const unmappable =
-  /^\/(?:proc\/(?:\d+|self|thread-self)\/|sys\/.*\/(?!resource\d)[^/]*$)|^\/dev\/(null|full|random|urandom|tty\w*|console|ptmx|pts\/.*|kmsg|fuse|net\/tun|rtc\d*|input\/.*)$/
+  /^\/(?:proc\/(?:\d+|self|thread-self)\/(?!fd\/|map_files\/|exe$|root\/|cwd\/)|sys\/.*\/(?!resource\d)[^/]*$)|^\/dev\/(null|full|random|urandom|tty\w*|console|ptmx|pts\/.*|kmsg|fuse|net\/tun|rtc\d*|input\/.*)$/
+/** Names of other files, in logs that do not follow them. */
+const isLink = /^\/proc\/(?:\d+|self|thread-self)\/(?:fd\/|map_files\/|exe$|root\/|cwd\/)/
 /** Inodes without a name that cannot be mapped. */
 const plainInodes = /^anon_inode:(\[?(eventfd|eventpoll|timerfd|signalfd|inotify|fanotify|pidfd|userfaultfd)\]?)/
 
@@ -50,7 +52,8 @@ export function kindOf(ref: FileRef): number {
   if (path.startsWith("pipe:") || path.startsWith("socket:") || plainInodes.test(path)) return FILE_PIPE
   if (path === "/dev/zero") return FILE_ZERO
   if (unmappable.test(path)) return FILE_PIPE
-  if (path.startsWith("anon_inode:") || path.startsWith("/proc/") || path.startsWith("/sys/")) return UNKNOWN_KIND
+  if (path.startsWith("anon_inode:") || (path.startsWith("/proc/") && !isLink.test(path)) || path.startsWith("/sys/"))
+    return UNKNOWN_KIND
   if (mode === undefined) return path.startsWith("/dev/") && !path.startsWith("/dev/shm/") ? UNKNOWN_KIND : FILE_REGULAR
   switch (mode & S_IFMT) {
     case S_IFREG:

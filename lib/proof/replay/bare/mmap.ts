@@ -69,7 +69,7 @@ function perform({ call, process, state }: Asked): Got | undefined {
 /** Would any address space have room for it, if nothing counted as taken that may be free? */
 function isFound(call: Call): boolean {
   const pages = pagesUp(arg(call, 1))
-  return pages > 0 && pages < ALWAYS_FOUND && (bits(call, 3) & (HUGETLB | MAP_32BIT)) === 0
+  return pages > 0 && pages < ALWAYS_FOUND && (bits(call, 3) & (FIXED | FIXED_NOREPLACE | HUGETLB | MAP_32BIT)) === 0
 }
 
 /** The same mapping at `start`, whatever is there. */

@@ -3,6 +3,7 @@
  * What the log does not determine is kept apart: memory of which nobody knows whether it is mapped is hidden (territory.ts).
  * A call whose answer depends on it is unanchored, and only as far as something hidden really can explain the answer.
  */
+import { GUARD_INSTALL } from "../../../flags/AdviceFlags.ts"
 import { nameOf } from "../../../flags/Errno.ts"
 import { pageOf } from "../../../mm/base/units.ts"
 import { RLIMIT_AS, RLIMIT_DATA } from "../../../mm/store/tasks.ts"
@@ -185,6 +186,8 @@ export class BarePlayer implements Searcher {
     const { maple } = this.state.world.k
     const v = maple.lookup(process.space.mm, pageOf(event.addr))
     if (process.threads > 1 || this.state.territory.isHidden(v) || this.state.territory.isSolid(v)) return other
+    // guards are not put into the simulation: where there may be one is not told apart from where there is none
+    if (v !== 0 && event.code === "SEGV_MAPERR" && this.state.advice.has(GUARD_INSTALL)) return other
     const ours = signalContradicts(this.state.world, process.space, event.code, event.addr)
     if (ours === undefined) return agreed
     return unlike("signal", `${event.signal} ${event.code} at 0x${event.addr.toString(16)}`, ours)

@@ -138,7 +138,8 @@ const advise: Judge = {
   before: (asked) => dependsOnHidden(asked, errorsOf(asked)),
   perform: (asked) => (aboutPages.has(bits(asked.call, 2)) ? wouldDo(asked) : plain(asked)),
   learn: ({ call, state, want }) => {
-    if (want === OK) state.advice.add(bits(call, 2))
+    // over holes advice goes on, and tells in the end
+    if (want === OK || want === ENOMEM) state.advice.add(bits(call, 2))
   },
   explain: function* (asked, got) {
     const { call, process, state, want } = asked

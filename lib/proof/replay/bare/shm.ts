@@ -36,8 +36,9 @@ export const shmatJudge: Judge = {
     return { why: SIZE, step: () => attachUnknown(asked) }
   },
   explain: function* (asked): Iterable<Taken> {
-    if (isAddress(asked.want) && isZero(arg(asked.call, 1)))
-      yield* findHole(asked, soughtBy(asked), () => attachAt(asked))
+    if (!isAddress(asked.want)) return
+    if (isZero(arg(asked.call, 1))) yield* findHole(asked, soughtBy(asked), () => attachAt(asked))
+    else yield* freePlace(asked)
   },
   learn: (asked) => {
     if (isAddress(asked.want) && isZero(arg(asked.call, 1))) learnSearch(asked, soughtBy(asked))
@@ -45,6 +46,17 @@ export const shmatJudge: Judge = {
   force: (asked) => {
     if (isAddress(asked.want)) attachAt(asked)
   }
+}
+
+/** The place that it asks for may be free, as far as is known. */
+function* freePlace(asked: Asked): Iterable<Taken> {
+  const { process, state, want } = asked
+  const { mm } = process.space
+  const start = pageOf(want)
+  const end = start + pagesUp(bytesOf(asked))
+  if (state.territory.isTaken(mm, start, end) || !state.territory.touches(mm, start, end)) return
+  const step = (): Got => (state.territory.free(mm, start, end), shmatJudge.perform(asked) ?? NaN)
+  yield { why: "whether the place that it asks for is free", step }
 }
 
 export const shmdtJudge: Judge = {
@@ -62,8 +74,9 @@ export const shmdtJudge: Judge = {
   }
 }
 
-const soughtBy = (asked: Asked): Sought =>
-  sought(pagesUp(asked.state.world.k.shm.find(known(asked, 0) ?? -1)?.sizeBytes ?? 1), false)
+const soughtBy = (asked: Asked): Sought => sought(pagesUp(bytesOf(asked)), false)
+
+const bytesOf = (asked: Asked): number => asked.state.world.k.shm.find(known(asked, 0) ?? -1)?.sizeBytes ?? 1
 
 function attachAt(asked: Asked): Got | undefined {
   const { call, process, state, want } = asked
