@@ -112,7 +112,7 @@ export interface Dead {
 }
 
 /** A record that format 1 does not have. */
-export interface Stray {
+interface Stray {
   readonly kind: "stray"
   /** Its first field. */
   readonly name: string

@@ -36,7 +36,7 @@ export const newCounts = (): Counts => ({
 })
 
 /** Adds `more` to `to`. */
-export function addCounts(to: Counts, more: Readonly<Counts>): void {
+function addCounts(to: Counts, more: Readonly<Counts>): void {
   to.sequences += more.sequences
   to.complete += more.complete
   to.apart += more.apart

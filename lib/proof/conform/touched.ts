@@ -15,6 +15,7 @@ const places: Readonly<Record<string, ReadonlyArray<readonly [addr: number, len:
   rd: [[0, -1]],
   wr: [[0, -1]],
   brk: [[0, -1]],
+  shmdt: [[0, -1]],
   mmap: first,
   munmap: first,
   mprotect: first,
@@ -48,8 +49,8 @@ const places: Readonly<Record<string, ReadonlyArray<readonly [addr: number, len:
   ]
 }
 
-/** Calls that answer where they put something. */
-const answers: ReadonlySet<string> = new Set(["mmap", "mremap"])
+/** Calls that answer where they put something, and the place of its length; -1 where it has none. */
+const answers: Readonly<Record<string, number>> = { mmap: 1, mremap: 2, shmat: -1 }
 const USER_PAGES = 2 ** 35
 
 /** The pages that `op` names, and those that it answered. */
@@ -61,6 +62,7 @@ export function touchedBy({ args, name, result }: Op): readonly Pages[] {
     if (from > 0 && to <= USER_PAGES) found.push({ from, to })
   }
   for (const [addr, len] of Object.hasOwn(places, name) ? places[name]! : []) add(args[addr], len < 0 ? 1 : args[len])
-  if (answers.has(name) && result.kind === "value") add(result.value, args[name === "mmap" ? 1 : 2])
+  const len = Object.hasOwn(answers, name) ? answers[name]! : undefined
+  if (len !== undefined && result.kind === "value") add(result.value, len < 0 ? 1 : args[len])
   return found
 }

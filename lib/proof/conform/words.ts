@@ -2,6 +2,7 @@
 import * as AdviceFlags from "../../flags/AdviceFlags.ts"
 import * as MapFlags from "../../flags/MapFlags.ts"
 import * as ProtFlags from "../../flags/ProtFlags.ts"
+import * as UFFD from "../../flags/UffdFlags.ts"
 import type { Word } from "../../mm/base/units.ts"
 
 /** Names in a number: what has none is left in hex. */
@@ -64,8 +65,14 @@ const map: Reading = (value) => {
 }
 
 const advice = one("MADV_", AdviceFlags)
-const pagesMode = bits("UFFDIO_MODE_", { DONTWAKE: 1, WP: 2 })
-const wakeMode = bits("UFFDIO_MODE_", { DONTWAKE: 1 })
+
+/** Words of userfaultfd whose names begin with `prefix`, without it. */
+const uffd = (prefix: string): Values =>
+  Object.fromEntries(
+    Object.entries(UFFD).flatMap(([name, value]) =>
+      name.startsWith(prefix) && typeof value === "number" ? [[name.slice(prefix.length), value]] : []
+    )
+  )
 
 /** By call and place of the argument, as recordings order them. */
 const readings: Readonly<Record<string, Readonly<Record<number, Reading>>>> = {
@@ -99,35 +106,19 @@ const readings: Readonly<Record<string, Readonly<Record<number, Reading>>>> = {
     1: bits("PR_MDWE_", { REFUSE_EXEC_GAIN: 1, NO_INHERIT: 2 })
   },
   setrlimit: { 0: one("RLIMIT_", { DATA: 2, STACK: 3, MEMLOCK: 8, AS: 9 }) },
-  userfaultfd: { 0: bits("", { UFFD_USER_MODE_ONLY: 1, O_NONBLOCK: 0x800, O_CLOEXEC: 0x80000 }) },
-  uffdio_api: {
-    2: bits("UFFD_FEATURE_", {
-      PAGEFAULT_FLAG_WP: 1,
-      EVENT_FORK: 2,
-      EVENT_REMAP: 4,
-      EVENT_REMOVE: 8,
-      MISSING_HUGETLBFS: 0x10,
-      MISSING_SHMEM: 0x20,
-      EVENT_UNMAP: 0x40,
-      SIGBUS: 0x80,
-      THREAD_ID: 0x100,
-      MINOR_HUGETLBFS: 0x200,
-      MINOR_SHMEM: 0x400,
-      EXACT_ADDRESS: 0x800,
-      WP_HUGETLBFS_SHMEM: 0x1000,
-      WP_UNPOPULATED: 0x2000,
-      POISON: 0x4000,
-      WP_ASYNC: 0x8000,
-      MOVE: 0x10000
-    })
-  },
-  uffdio_register: { 3: bits("UFFDIO_REGISTER_MODE_", { MISSING: 1, WP: 2, MINOR: 4 }) },
-  uffdio_writeprotect: { 3: bits("UFFDIO_WRITEPROTECT_MODE_", { WP: 1, DONTWAKE: 2 }) },
-  uffdio_copy: { 4: pagesMode },
-  uffdio_continue: { 3: pagesMode },
-  uffdio_zeropage: { 3: wakeMode },
-  uffdio_poison: { 3: wakeMode },
-  uffdio_move: { 4: bits("UFFDIO_MOVE_MODE_", { DONTWAKE: 1, ALLOW_SRC_HOLES: 2 }) }
+  memfd_create: { 1: bits("MFD_", { CLOEXEC: 1, ALLOW_SEALING: 2, HUGETLB: 4, NOEXEC_SEAL: 8, EXEC: 16 }) },
+  shmget: { 2: bits("", { IPC_CREAT: 0o1000, IPC_EXCL: 0o2000, SHM_HUGETLB: 0o4000, SHM_NORESERVE: 0o10000 }) },
+  shmat: { 2: bits("SHM_", { RDONLY: 0o10000, RND: 0o20000, REMAP: 0o40000, EXEC: 0o100000 }) },
+  shmctl: { 1: one("", { IPC_RMID: 0, IPC_SET: 1, IPC_STAT: 2, IPC_INFO: 3, SHM_LOCK: 11, SHM_UNLOCK: 12 }) },
+  userfaultfd: { 0: bits("", { UFFD_USER_MODE_ONLY: UFFD.USER_MODE_ONLY, O_NONBLOCK: 0x800, O_CLOEXEC: 0x80000 }) },
+  uffdio_api: { 2: bits("UFFD_FEATURE_", uffd("FEATURE_")) },
+  uffdio_register: { 3: bits("UFFDIO_REGISTER_MODE_", uffd("REGISTER_MODE_")) },
+  uffdio_writeprotect: { 3: bits("UFFDIO_WRITEPROTECT_MODE_", uffd("WRITEPROTECT_MODE_")) },
+  uffdio_copy: { 4: bits("UFFDIO_COPY_MODE_", uffd("COPY_MODE_")) },
+  uffdio_continue: { 3: bits("UFFDIO_CONTINUE_MODE_", uffd("CONTINUE_MODE_")) },
+  uffdio_zeropage: { 3: bits("UFFDIO_ZEROPAGE_MODE_", uffd("ZEROPAGE_MODE_")) },
+  uffdio_poison: { 3: bits("UFFDIO_POISON_MODE_", uffd("POISON_MODE_")) },
+  uffdio_move: { 4: bits("UFFDIO_MOVE_MODE_", uffd("MOVE_MODE_")) }
 }
 
 const ALL_ONES = 0xffff_ffff_ffff_ffffn
