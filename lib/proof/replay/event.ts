@@ -100,7 +100,9 @@ export interface Call extends Base {
   readonly vec?: string
   /** Fields of the struct that an ioctl on a userfaultfd was given, as they were when it returned. */
   readonly uffd?: readonly Word[]
-  /** Address and length of each range that process_madvise was given; perhaps only the first. */
+  /** Address and length of each range that process_madvise was given; perhaps only the first. Of io_setup: where the ring is
+   * that it has made, and 0.
+   */
   readonly iov?: readonly (readonly [Word, Word])[]
   /** New limits that setrlimit or prlimit64 was given: soft, hard. All ones: no limit. */
   readonly rlim?: readonly [Word, Word]

@@ -87,6 +87,8 @@ export function shownOf(name: string, args: readonly string[], unknown: Unknown)
       return args[2]?.startsWith("[") === true ? { ...shown, vec: vectorOf(args[2]) } : shown
     case "process_madvise":
       return args[1]?.startsWith("[") === true ? { ...shown, iov: rangesOf(args[1]) } : shown
+    case "io_setup":
+      return args[1]?.startsWith("[") === true ? { ...shown, iov: ringOf(args[1]) } : shown
     case "setrlimit":
       return { ...shown, ...limitsOf(args[1]) }
     case "prlimit64":
@@ -116,6 +118,12 @@ function rangesOf(text: string): readonly (readonly [Word, Word])[] {
     const len = wordOf(fieldOf(one, "iov_len") ?? "")
     return base === undefined || len === undefined ? [] : [[base, len]]
   })
+}
+
+/** The address of the ring that io_setup has made. */
+function ringOf(text: string): readonly (readonly [Word, Word])[] {
+  const at = wordOf(text.slice(1, -1))
+  return at === undefined ? [] : [[at, 0]]
 }
 
 function limitsOf(text: string | undefined): Pick<Call, "rlim"> {

@@ -246,6 +246,58 @@ ${map(1, "0x7ffff7fbf000")}`)
   ).toEqual(["other", "agreed", "agreed", "agreed", "agreed", "other", "unanchored: how large a segment is", "agreed"])
 })
 
+it("searches that go up, as in the legacy layout, are known by the second one", () => {
+  const { verdicts } = replay(`
+1  execve("/bin/x", ["x"], [])       = 0
+1  brk(NULL)                         = 0x555555560000
+${map(2, "0x2aaaaaac0000")}
+${map(3, "0x2aaaaaac2000")}
+1  munmap(0x2aaaaaac0000, 4096)      = 0
+${map(1, "0x2aaaaaac0000")}
+${map(1, "0x2aaaaaac6000")}`)
+  expect(valuesOf(verdicts)).toEqual([
+    "unanchored: where the heap is",
+    "unanchored: where the first search begins",
+    "unanchored: in which direction searches go",
+    "agreed",
+    "agreed",
+    "differs"
+  ])
+})
+
+it("with an unlimited stack searches begin below the program, and never come near its heap", () => {
+  const { differs } = replay(`
+1  execve("/bin/x", ["x"], [])       = 0
+1  brk(NULL)                         = 0x555555560000
+${map(2, "0x1555554f0000")}
+1  brk(0x555555581000)               = 0x555555581000
+1  brk(0x555555571000)               = 0x555555571000
+${map(1, "0x1555554ef000")}`)
+  expect(differs).toEqual([])
+})
+
+it("a ring of io_setup reaches from where it is up to what is above it", () => {
+  const rings = "unanchored: how large rings of io_setup are"
+  expect(
+    after(`
+1  io_setup(128, [0x7ffff7fbd000])   = 0
+${map(1, "0x7ffff7fbc000")}
+1  io_destroy(0x7ffff7fbd000)        = 0
+${map(3, "0x7ffff7fbd000")}
+1  io_setup(128, [0x7ffff7f00000])   = -1 EAGAIN (Resource temporarily unavailable)
+1  io_setup(128, [0x7ffff7fbd000])   = 0`)
+  ).toEqual([rings, "agreed", rings, "agreed", rings, "differs"])
+})
+
+it("what a device maps is taken over: drivers choose the place", () => {
+  expect(
+    after(`
+1  openat(AT_FDCWD, "/dev/dri/card0", O_RDWR) = 3
+1  mmap(NULL, 8192, PROT_READ|PROT_WRITE, MAP_SHARED, 3, 0x100000) = 0x7ffff7fb0000
+1  munmap(0x7ffff7fb0000, 8192)      = 0`)
+  ).toEqual(["other", "unanchored: what a device maps, and where", "agreed"])
+})
+
 it("a program that strace attached to: what it frees is known, the rest is not", () => {
   const { verdicts } = replay(`
 1  munmap(0x7ffff7d00000, 16384)     = 0

@@ -37,7 +37,10 @@ function find({ call, process, state, want }: Asked): Got {
   state.learn(space, { ...facts, hasBreak: true })
   const { anchor } = facts
   const page = pagesUp(want)
-  if (facts.isWhole && anchor !== undefined && page < anchor.end) state.territory.free(space.mm, page, anchor.end)
+  if (facts.isWhole && anchor !== undefined) {
+    if (page < anchor.end) state.territory.free(space.mm, page, anchor.end)
+    state.boundSearches(space, anchor.end)
+  }
   return want
 }
 

@@ -22,12 +22,21 @@ export interface Facts {
   /** Is it known where the heap is? */
   readonly hasBreak: boolean
   readonly anchor: Anchor | undefined
+  /** Has more than the first search been answered? Then it is known which way they go. */
+  readonly isDirected: boolean
   readonly full: readonly Full[]
   /** Has a call set a limit on the process that memory may run into? */
   readonly isLimited: boolean
 }
 
-export const nothingKnown: Facts = { isWhole: false, hasBreak: false, anchor: undefined, full: [], isLimited: false }
+export const nothingKnown: Facts = {
+  isWhole: false,
+  hasBreak: false,
+  anchor: undefined,
+  isDirected: false,
+  full: [],
+  isLimited: false
+}
 
 /** A search for `pages` answered `at`. */
 export function withSearch(facts: Facts, at: Vpn, pages: number): Facts {

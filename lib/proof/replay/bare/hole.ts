@@ -4,7 +4,9 @@
  *
  * Searches go from the top down. After exec the first one finds nothing below it but free space, down to the heap.
  */
+import { LEGACY_BASE } from "../../../mm/area/gap.ts"
 import { pageOf, pagesUp, PMD_PAGES, TASK_PAGES, type Vpn } from "../../../mm/base/units.ts"
+import { MMAP_BOTTOM_UP } from "../../../mm/store/mms.ts"
 import type { Space } from "../world.ts"
 import { isExcluded, withSearch } from "./facts.ts"
 import { type Asked, type Taken } from "./judge.ts"
@@ -12,6 +14,8 @@ import type { Got, State } from "./state.ts"
 
 /** Where the heap is not known: so much below the first answer counts as free. 8 TiB. */
 const FREE_BELOW = 2 ** 31
+/** How far from a third of user space the legacy layout may begin: 4 TiB. */
+const RANDOM_BASE = 2 ** 30
 const LOW_32BIT = 0x40000
 const HIGH_32BIT = 0x80000
 /** 32 MiB in pages. */
@@ -44,6 +48,7 @@ export function* findHole(asked: Asked, what: Sought, perform: () => Got | undef
   const [low, high] = territory.untaken(space.mm, start, end, more)
   if (high - low < what.searched || !territory.touches(space.mm, low, high)) return
   const facts = state.factsOf(space)
+  if (state.world.k.mms.stat(space.mm, MMAP_BOTTOM_UP) !== 0) return
   // of several holes the highest is taken
   if (state.world.k.maple.gapDown(space.mm, what.searched, 1, TASK_PAGES) > start) return
   // that there was none says nothing of one that has become larger since
@@ -58,7 +63,21 @@ export function* findHole(asked: Asked, what: Sought, perform: () => Got | undef
 
 /** A search answered as predicted: no hole that would have done lies higher. */
 export function learnSearch({ process, state, want }: Asked, { searched }: Sought): void {
-  state.learn(process.space, withSearch(state.factsOf(process.space), pageOf(want), searched))
+  const facts = withSearch(state.factsOf(process.space), pageOf(want), searched)
+  state.learn(process.space, facts.isDirected ? facts : { ...facts, isDirected: facts.anchor !== undefined })
+}
+
+/** The second search of a program whose searches go up, as they do in the legacy layout: right above the first. */
+export function* findUpward({ process, state, want }: Asked, perform: () => Got | undefined): Iterable<Taken> {
+  const { space } = process
+  const { anchor, isDirected, isWhole } = state.factsOf(space)
+  if (!isWhole || isDirected || anchor === undefined || pageOf(want) < anchor.end) return
+  if (anchor.end < LEGACY_BASE || anchor.end > LEGACY_BASE + RANDOM_BASE) return
+  const step = (): Got => {
+    state.searchUp(space, anchor.end, anchor.end + FREE_BELOW)
+    return perform() ?? NaN
+  }
+  yield { why: "in which direction searches go", step }
 }
 
 /** MAP_32BIT: the search goes up from 1 GiB, with address randomisation from up to 32 MiB above that. */
@@ -84,12 +103,13 @@ function openUp(state: State, space: Space, start: Vpn, { pages, searched }: Sou
   const end = start + pages
   if (facts.isWhole && facts.anchor === undefined) {
     state.territory.free(mm, bottomOf(state, space, start), end)
+    state.boundSearches(space, end)
     return state.learn(space, withSearch({ ...facts, anchor: { end, slack: searched - pages } }, end, searched))
   }
   const { anchor } = facts
   const isSlack = anchor !== undefined && end <= anchor.end + anchor.slack
   state.territory.free(mm, isSlack ? anchor.end : start, end)
-  const next = isSlack ? { ...facts, anchor: { end, slack: anchor.end + anchor.slack - end } } : facts
+  const next = isSlack ? { ...facts, isDirected: true, anchor: { end, slack: anchor.end + anchor.slack - end } } : facts
   state.learn(space, withSearch(next, end, searched))
 }
 

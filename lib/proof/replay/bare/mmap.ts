@@ -18,7 +18,7 @@ import { addrOf, isZero, pageOf, pagesUp, PMD_PAGES, type Vpn } from "../../../m
 import { MLOCK_ONFAULT } from "../../../mm/sys/mlock.ts"
 import type { Call } from "../event.ts"
 import { arg, type Asked, bits, type Judge, lockRefusal, nothingDone, pagesOf, refusal, type Taken } from "./judge.ts"
-import { findHole, findLow, learnSearch, sought, type Sought } from "./hole.ts"
+import { findHole, findLow, findUpward, learnSearch, sought, type Sought } from "./hole.ts"
 import { type Got, isAddress, rootOf } from "./state.ts"
 
 export const PLACE = "whether the place that it asks for is free"
@@ -92,6 +92,7 @@ function* explainPlace(asked: Asked): Iterable<Taken> {
     yield { why: PLACE, step }
   } else if ((flags & FIXED) === 0) {
     yield* explainFile(asked)
+    yield* findUpward(asked, () => perform(asked))
     const there = (): Got | undefined => state.attempt(process, fixedAt(call, start))
     if ((flags & MAP_32BIT) !== 0) yield* findLow(asked, end - start, there)
     else yield* findHole(asked, soughtBy(asked), there)

@@ -11,6 +11,7 @@ import { signalContradicts } from "../drift.ts"
 import type { Call, Event, Signal } from "../event.ts"
 import type { Difference, Mark, Searcher, Verdict } from "../player.ts"
 import { textOfResult } from "../words.ts"
+import { ioDestroyJudge, ioSetupJudge } from "./aio.ts"
 import { brkJudge } from "./break.ts"
 import type { Asked, Judge, Taken } from "./judge.ts"
 import { mmapJudge } from "./mmap.ts"
@@ -27,11 +28,13 @@ const judges: Readonly<Record<string, Judge>> = {
   mremap: mremapJudge,
   brk: brkJudge,
   shmat: shmatJudge,
-  shmdt: shmdtJudge
+  shmdt: shmdtJudge,
+  io_setup: ioSetupJudge,
+  io_destroy: ioDestroyJudge
 }
 
 /** Calls that map or unmap something and are not built. */
-const changesMaps: ReadonlySet<string> = new Set(["io_setup", "io_destroy", "map_shadow_stack", "uselib"])
+const changesMaps: ReadonlySet<string> = new Set(["map_shadow_stack", "uselib"])
 
 const NO_LIMIT = 2n ** 64n - 1n
 
@@ -96,7 +99,7 @@ export class BarePlayer implements Searcher {
     const judge = judges[call.name]
     if (judge === undefined) return this.without(call)
     if (call.result.kind === "unknown") return { kind: "unanchored", why: "calls that never returned" }
-    if (call.args.includes(undefined) && call.name !== "mincore") {
+    if (call.args.includes(undefined) && call.vec === undefined && call.iov === undefined) {
       this.force(call)
       return { kind: "unanchored", why: "arguments that nobody can read" }
     }
@@ -111,7 +114,7 @@ export class BarePlayer implements Searcher {
     const got = judge.perform(asked)
     if (got === undefined) {
       this.force(asked.call)
-      return { kind: "unmodelled" }
+      return { kind: "unanchored", why: "what a device maps, and where" }
     }
     if (got !== asked.want) {
       if (prepared === undefined) this.steps.clear()

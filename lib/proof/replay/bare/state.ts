@@ -1,7 +1,7 @@
 /** The simulation of a log without maps: processes, what is known of them, and what the calls have taught. Floor 9. */
 import { byName } from "../../../flags/Errno.ts"
-import { TASK_PAGES, type Vpn } from "../../../mm/base/units.ts"
-import { BRK, type Mm, MMAP_BASE, START_BRK } from "../../../mm/store/mms.ts"
+import { pagesUp, TASK_PAGES, type Vpn } from "../../../mm/base/units.ts"
+import { BRK, type Mm, MMAP_BASE, MMAP_BOTTOM_UP, START_BRK } from "../../../mm/store/mms.ts"
 import { answer } from "../answer.ts"
 import { bootForReplay } from "../boot.ts"
 import type { Call, Clone, Exec, FileRef, Result } from "../event.ts"
@@ -11,6 +11,9 @@ import { Territory } from "./territory.ts"
 
 /** Linux allows 65530, unless it is told otherwise. */
 const MANY_AREAS = 64_000
+
+/** A program lies within so many pages below its heap: 1 GiB. */
+const NEAR_HEAP = 2 ** 18
 
 /** An answer as one number: a value or an address, or a negative error number; NaN for none of them. */
 export type Got = number
@@ -57,6 +60,7 @@ export class State {
     this.territory.unmap(space.mm, 0, TASK_PAGES)
     this.territory.hide(space.mm, 0, TASK_PAGES)
     k.mms.setStat(space.mm, MMAP_BASE, TASK_PAGES)
+    k.mms.setStat(space.mm, MMAP_BOTTOM_UP, 0)
     k.mms.setStat(space.mm, START_BRK, 0)
     k.mms.setStat(space.mm, BRK, 0)
     this.learn(space, facts)
@@ -121,6 +125,26 @@ export class State {
 
   brk(space: Space): number {
     return this.world.k.mms.stat(space.mm, BRK)
+  }
+
+  /** With an unlimited stack searches begin below the program: then they never come near the heap.
+   * @param anchor - page behind the first mapping of a new program
+   */
+  boundSearches(space: Space, anchor: Vpn): void {
+    const heap = pagesUp(this.brk(space))
+    if (this.factsOf(space).hasBreak && heap > anchor) this.world.k.mms.setStat(space.mm, MMAP_BASE, heap)
+  }
+
+  /** Searches go up: what is below `start` is hidden, and above it there is room, up to `end` or to near the heap. */
+  searchUp(space: Space, start: Vpn, end: Vpn): void {
+    const { mm } = space
+    const heap = pagesUp(this.brk(space))
+    const limit = heap > start ? Math.max(start, heap - NEAR_HEAP) : TASK_PAGES
+    this.territory.hide(mm, 0, start)
+    this.territory.free(mm, start, Math.min(end, limit))
+    this.world.k.mms.setStat(mm, MMAP_BOTTOM_UP, 1)
+    this.world.k.mms.setStat(mm, MMAP_BASE, 1)
+    this.learn(space, { ...this.factsOf(space), isDirected: true, full: [] })
   }
 
   setBrk(space: Space, start: number, now: number): void {

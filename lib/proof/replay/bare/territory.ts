@@ -110,9 +110,11 @@ export class Territory {
     }
   }
 
-  /** Whatever is in `[start, end)` goes, and something that nobody knows comes; nothing, where that cannot be. */
-  put(mm: Mm, start: Vpn, end: Vpn, prot: number): void {
-    if (end <= TASK_PAGES && this.unmap(mm, start, end)) this.place(mm, start, end, this.solid, prot & 7)
+  /** Whatever is in `[start, end)` goes, and something that nobody knows comes; nothing, where that cannot be.
+   * @param more - VM_* flags
+   */
+  put(mm: Mm, start: Vpn, end: Vpn, prot: number, more = 0): void {
+    if (end <= TASK_PAGES && this.unmap(mm, start, end)) this.place(mm, start, end, this.solid, (prot & 7) | more)
   }
 
   /** Takes out whatever is in `[start, end)`. False: it is not user space, or sealed. */
@@ -136,10 +138,10 @@ export class Territory {
     return false
   }
 
-  private place(mm: Mm, start: Vpn, end: Vpn, file: File, access: number): void {
+  private place(mm: Mm, start: Vpn, end: Vpn, file: File, flags: number): void {
     const { k } = this
     // access bits are VM_READ, VM_WRITE, VM_EXEC: 1, 2, 4, as PROT_* are
-    const lo = access | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC
+    const lo = flags | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC
     const done = runNow(k, () => placeArea(k, mm, { start, end, lo, file, pgoff: Number(start) }))
     if (done !== 0) vmBugOn(`pages ${start} to ${end} cannot be placed`)
   }
