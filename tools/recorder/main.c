@@ -1,5 +1,5 @@
 /* Reads sequences of operations from standard input, performs them, and writes what came of them: README.md has the two
- * languages. Usage: recorder FOLDER CPU; the folder, on a tmpfs, gets the files; CPU -1 is any.  */
+ * languages. Usage: recorder FOLDER STUB CPU: the folder, on a tmpfs, gets the files; STUB is where the stub is written. */
 #include "recorder.h"
 #include <errno.h>
 #include <sched.h>
@@ -13,8 +13,7 @@
 
 enum { MOST_WORDS = 64, MOST_LIMITS = 16, SECONDS = 10, SWEEP_AREA = 64, SWEEP_PROCESS = 320 };
 
-static char program[4096];
-static const char *folder;
+static const char *folder, *program;
 static struct text out;
 static word kept; /* what the last quiet call answered */
 static int is_open;
@@ -39,18 +38,20 @@ static word stat_field(pid_t pid, int field) {
   return at == NULL ? 0 : strtoull(at + 1, NULL, 10);
 }
 
-/* begin ROOT [RESOURCE SOFT HARD]... */
+/* begin ROOT SEGMENTS NOHUGE [RESOURCE SOFT HARD]...: as root; with System V segments of its own; without huge pages */
 static void begin(char **words, int n) {
   struct limit limits[MOST_LIMITS];
   int count = 0;
-  for (int i = 2; i + 2 < n && count < MOST_LIMITS; i += 3)
+  for (int i = 4; i + 2 < n && count < MOST_LIMITS; i += 3)
     limits[count++] = (struct limit){strtoul(words[i], NULL, 16), strtoull(words[i + 1], NULL, 16),
                                      strtoull(words[i + 2], NULL, 16)};
   struct itimerval patience = {.it_interval = {1, 0}, .it_value = {SECONDS, 0}};
   setitimer(ITIMER_REAL, &patience, NULL);
   lost = NULL;
   is_open = open_files(folder) == 0;
-  if (is_open) begin_process(words[1][0] == '1', limits, count, program);
+  struct start start = {.program = program, .limits = limits, .n_limits = count, .is_root = words[1][0] == '1',
+                        .has_segments = words[2][0] == '1', .has_no_huge_pages = words[3][0] == '1'};
+  if (is_open) begin_process(&start);
   else lose("the files of a sequence cannot be made");
   puts_to(&out, "H\t");
   if (lost == NULL) {
@@ -217,14 +218,14 @@ static int flush(void) {
 int main(int argc, char **argv) {
   char *line = NULL, *words[MOST_WORDS];
   size_t room = 0;
-  if (argc != 3) return 2;
+  if (argc != 4) return 2;
   folder = argv[1];
-  snprintf(program, sizeof program, "%s/subject", folder);
+  program = argv[2];
   if (write_stub(program) != 0) {
-    fprintf(stderr, "cannot write %s\n", program);
+    fprintf(stderr, "cannot write the stub %s\n", program);
     return 2;
   }
-  int cpu = atoi(argv[2]);
+  int cpu = atoi(argv[3]);
   if (cpu >= 0) {
     cpu_set_t cpus;
     CPU_ZERO(&cpus);
@@ -238,7 +239,7 @@ int main(int argc, char **argv) {
   while (getline(&line, &room, stdin) > 0) {
     int n = split(line, words);
     if (n == 0) continue;
-    if (strcmp(words[0], "begin") == 0 && n > 1) begin(words, n);
+    if (strcmp(words[0], "begin") == 0 && n > 3) begin(words, n);
     else if (strcmp(words[0], "end") == 0) end();
     else perform(words, n);
     if (strcmp(words[0], "end") == 0 && flush() != 0) return 1;

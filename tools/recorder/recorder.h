@@ -60,7 +60,14 @@ extern struct process processes[MOST_PROCESSES];
 /* Why the current sequence cannot go on; NULL while it can. */
 extern const char *lost;
 void lose(const char *why);
-void begin_process(int is_root, const struct limit *limits, int n, const char *program);
+/* How a process begins. */
+struct start {
+  const char *program;
+  const struct limit *limits;
+  int n_limits;
+  int is_root, has_segments, has_no_huge_pages;
+};
+void begin_process(const struct start *start);
 struct answer do_call(int p, word number, const word args[6]);
 struct answer do_load(int p, word addr);
 struct answer do_store(int p, word addr, word value);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -181,39 +182,31 @@ void read_scratch(int p, void *bytes, size_t n) {
   if (process_vm_readv(processes[p].pid, &to, 1, &from, 1, 0) != (ssize_t)n) lose("the stub's memory cannot be read");
 }
 
-static int are_huge_pages_forced(void) {
-  char words[128] = "";
-  FILE *file = fopen("/sys/kernel/mm/transparent_hugepage/enabled", "re");
-  if (file == NULL) return 0;
-  if (fgets(words, sizeof words, file) == NULL) words[0] = 0;
-  fclose(file);
-  return strstr(words, "[always]") != NULL;
-}
-
 /* The child's side: everything that the stub inherits. */
-static void become_stub(int is_root, const struct limit *limits, int n, const char *program) {
+static void become_stub(const struct start *start) {
   sigset_t none;
   char *const arguments[] = {"subject", NULL}, *const environment[] = {NULL};
-  int fd = open(program, O_RDONLY | O_CLOEXEC);
+  int fd = open(start->program, O_RDONLY | O_CLOEXEC);
   if (fd < 0 || (fd = hand_over_files(fd)) < 0) _exit(CANNOT_START);
-  for (int i = 0; i < n; i++) {
-    struct rlimit limit = {limits[i].soft, limits[i].hard};
-    if (setrlimit(limits[i].resource, &limit) != 0) _exit(CANNOT_START);
+  if (start->has_segments && unshare(CLONE_NEWIPC) != 0) _exit(CANNOT_START); /* identifiers begin at 0 */
+  for (int i = 0; i < start->n_limits; i++) {
+    struct rlimit limit = {start->limits[i].soft, start->limits[i].hard};
+    if (setrlimit(start->limits[i].resource, &limit) != 0) _exit(CANNOT_START);
   }
   signal(SIGCHLD, SIG_IGN); /* forked processes that end leave nothing behind */
   sigemptyset(&none);
   sigaddset(&none, SIGCHLD);
   sigprocmask(SIG_SETMASK, &none, NULL);
-  if (are_huge_pages_forced()) prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+  if (start->has_no_huge_pages) prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
   if (personality(ADDR_NO_RANDOMIZE) < 0) _exit(CANNOT_START);
-  if (!is_root && getuid() == 0)
+  if (!start->is_root && getuid() == 0)
     if (setgroups(0, NULL) != 0 || setgid(NOBODY) != 0 || setuid(NOBODY) != 0) _exit(CANNOT_START);
   if (ptrace(PTRACE_TRACEME, 0, 0, 0) != 0) _exit(CANNOT_START);
   syscall(SYS_execveat, fd, "", arguments, environment, 0x1000 /* AT_EMPTY_PATH */);
   _exit(CANNOT_START);
 }
 
-void begin_process(int is_root, const struct limit *limits, int n, const char *program) {
+void begin_process(const struct start *start) {
   static const word none[6];
   lost = NULL;
   pid_t pid = fork();
@@ -221,7 +214,7 @@ void begin_process(int is_root, const struct limit *limits, int n, const char *p
     lose("no process can be made");
     return;
   }
-  if (pid == 0) become_stub(is_root, limits, n, program);
+  if (pid == 0) become_stub(start);
   processes[0] = (struct process){.pid = pid, .areas_fd = -1, .pages_fd = -1, .stats_fd = -1};
   if (next_stop(pid) < 0) {
     lost = "the stub cannot be started or traced";

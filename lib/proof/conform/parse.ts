@@ -7,6 +7,7 @@ import {
   type ByProcess,
   type Delta,
   FormatError,
+  type Host,
   type LimitName,
   limitNames,
   type Op,
@@ -19,7 +20,17 @@ type Fields = { readonly [key: string]: unknown }
 /** Is told of what there is not. */
 export type Note = (what: string) => void
 
-const headerFields: ReadonlySet<string> = new Set(["seq", "theme", "root", "rlimits", "brk", "st", "init"])
+const headerFields: ReadonlySet<string> = new Set([
+  "seq",
+  "theme",
+  "root",
+  "rlimits",
+  "brk",
+  "st",
+  "init",
+  "stack",
+  "host"
+])
 const opFields: ReadonlySet<string> = new Set([
   "i",
   "p",
@@ -105,8 +116,34 @@ function headerOf(fields: Fields, note: Note): Recorded {
     rlimits,
     brk: Number(wordOf(fields["brk"], "brk")),
     stats: statsOf(fields["st"]),
-    areas: areasOf(fields["init"], "init", note)
+    areas: areasOf(fields["init"], "init", note),
+    ...(fields["stack"] === undefined ? {} : { stack: Number(wordOf(fields["stack"], "stack")) }),
+    ...(fields["host"] === undefined ? {} : { host: hostOf(objectOf(fields["host"], "host")) })
   }
+}
+
+function hostOf(fields: Fields): Host {
+  const count = (name: string): number => {
+    const n = fields[name]
+    return isCount(n) ? n : refuse(`host.${name} is no number`)
+  }
+  const { overcommit, memfdNoexec, isOwner } = fields
+  return {
+    kernel: stringOf(fields["kernel"], "host.kernel"),
+    ramPages: count("ramPages"),
+    maxMapCount: count("maxMapCount"),
+    mmapMinAddr: count("mmapMinAddr"),
+    lsmMinAddr: count("lsmMinAddr"),
+    overcommit: overcommit === 0 || overcommit === 1 ? overcommit : refuse("host.overcommit is neither 0 nor 1"),
+    memfdNoexec:
+      memfdNoexec === 0 || memfdNoexec === 1 || memfdNoexec === 2 ? memfdNoexec : refuse("host.memfdNoexec is not 0 to 2"),
+    capabilities: listOf(fields["capabilities"], "host").map((name) => stringOf(name, "host.capabilities")),
+    isOwner: typeof isOwner === "boolean" ? isOwner : refuse("host.isOwner is neither true nor false")
+  }
+}
+
+function refuse(why: string): never {
+  throw new FormatError(why)
 }
 
 function opOf(fields: Fields, areas: boolean, note: Note): Op {

@@ -47,6 +47,23 @@ export const limitNames = ["DATA", "STACK", "MEMLOCK", "AS"] as const
 
 export type LimitName = (typeof limitNames)[number]
 
+/** The machine and the rights that a sequence was recorded with, where they are not those of the first recordings. */
+export interface Host {
+  /** As `uname -r` has it. */
+  readonly kernel: string
+  readonly ramPages: number
+  readonly maxMapCount: number
+  /** sysctl vm.mmap_min_addr, and the larger of it and the security module's own, in bytes. */
+  readonly mmapMinAddr: number
+  readonly lsmMinAddr: number
+  readonly overcommit: 0 | 1
+  readonly memfdNoexec: 0 | 1 | 2
+  /** What a process of root may do, by the names after `CAP_`. */
+  readonly capabilities: readonly string[]
+  /** Do the files belong to the user of the process, if that is not root? */
+  readonly isOwner: boolean
+}
+
 /** Begins a sequence. */
 export interface Header {
   readonly kind: "header"
@@ -59,6 +76,9 @@ export interface Header {
   readonly brk: number
   readonly stats: Stats
   readonly areas: readonly Area[]
+  /** Where the stack began, in bytes; undefined where that was not recorded. */
+  readonly stack?: number
+  readonly host?: Host
 }
 
 /** What a call answered, or how an access ended. */

@@ -25,7 +25,7 @@ import { spawn } from "../../mm/sys/process.ts"
 import { runNow } from "../../mm/sys/run-now.ts"
 import { userLoad8, userStore8 } from "../../mm/sys/trap.ts"
 import { wordOfLetters } from "./letters.ts"
-import { type Area, FormatError, type Header, type LimitName } from "./record.ts"
+import { type Area, FormatError, type Header, type Host, type LimitName } from "./record.ts"
 
 /** The recorder's process in a kernel. */
 export interface RecordedProcess {
@@ -50,6 +50,18 @@ const sizes = {
   maxRuns: 16
 }
 
+const capabilities: Readonly<Record<string, number>> = {
+  IPC_LOCK: tasks.CAP_IPC_LOCK,
+  SYS_RAWIO: tasks.CAP_SYS_RAWIO,
+  SYS_RESOURCE: tasks.CAP_SYS_RESOURCE,
+  SYS_ADMIN: tasks.CAP_SYS_ADMIN,
+  SYS_NICE: tasks.CAP_SYS_NICE,
+  IPC_OWNER: tasks.CAP_IPC_OWNER,
+  SYS_PTRACE: tasks.CAP_SYS_PTRACE,
+  FOWNER: tasks.CAP_FOWNER,
+  DAC_OVERRIDE: tasks.CAP_DAC_OVERRIDE
+}
+
 const limits: Readonly<Record<LimitName, number>> = {
   DATA: tasks.RLIMIT_DATA,
   STACK: tasks.RLIMIT_STACK,
@@ -57,16 +69,23 @@ const limits: Readonly<Record<LimitName, number>> = {
   AS: tasks.RLIMIT_AS
 }
 
+/** The first recordings' machine. Its root had every right but to raise limits. */
+const firstHost: Host = {
+  kernel: "6.18.44",
+  ramPages: RAM_PAGES,
+  maxMapCount: 65530,
+  mmapMinAddr: 4096,
+  lsmMinAddr: 65536,
+  overcommit: 0,
+  memfdNoexec: 0,
+  capabilities: Object.keys(capabilities).filter((name) => name !== "SYS_RESOURCE"),
+  isOwner: false
+}
+
 /** Boots a machine like the recorder's. */
-export const bootRecorded = (): Kernel =>
-  boot({
-    ...sizes,
-    ramPages: RAM_PAGES,
-    maxMapCount: 65530,
-    mmapMinAddr: 4096,
-    lsmMinAddr: 65536,
-    overcommit: 0
-  })
+export function bootRecorded({ lsmMinAddr, maxMapCount, memfdNoexec, mmapMinAddr, overcommit, ramPages }: Host = firstHost): Kernel {
+  return boot({ ...sizes, ramPages, maxMapCount, mmapMinAddr, lsmMinAddr, overcommit, memfdNoexec })
+}
 
 /** Begins the process that `header` describes, up to the first operation.
  * Throws FormatError where the header asks for what there is not.
@@ -74,8 +93,10 @@ export const bootRecorded = (): Kernel =>
 export function beginRecorded(k: Kernel, header: Header): RecordedProcess {
   const task = spawn(k, "subject")
   if (task < 0) vmBugOn(`no process in an empty world: ${task}`)
-  k.tasks.setCaps(task, header.root ? tasks.CAPS_ALL & ~tasks.CAP_SYS_RESOURCE : 0)
-  if (!header.root) k.tasks.setIds(task, NOBODY, NOBODY)
+  const host = header.host ?? firstHost
+  const rights = host.capabilities.reduce((all, name) => all | (capabilities[name] ?? 0), 0)
+  k.tasks.setCaps(task, header.root ? rights : 0)
+  if (!header.root && !host.isOwner) k.tasks.setIds(task, NOBODY, NOBODY)
   k.tasks.setRlimit(task, tasks.RLIMIT_MEMLOCK, 8 * MIB, 8 * MIB)
   k.tasks.setRlimit(task, tasks.RLIMIT_STACK, 8 * MIB, Infinity)
   for (const [name, bytes] of header.rlimits) k.tasks.setRlimit(task, limits[name], bytes, bytes)
@@ -139,7 +160,7 @@ const DATA = 3 * 4096
 const dataBytes = pagesOf(4 * 4096, 0xc0)
 
 /** The recorder's own areas, and where the kernel thinks its segments are. */
-function placeStub(k: Kernel, task: tasks.Task, { areas, brk }: Header, labels: Map<string, string>): void {
+function placeStub(k: Kernel, task: tasks.Task, { areas, brk, stack }: Header, labels: Map<string, string>): void {
   const mm = k.tasks.mm(task)
   const exe = openAnonymous(k, FILE_REGULAR, FMODE_READ, "/subject", 8 * 4096)
   if (exe === 0) vmBugOn("no row for the recorder's program")
@@ -157,7 +178,7 @@ function placeStub(k: Kernel, task: tasks.Task, { areas, brk }: Header, labels: 
       placeArea(k, mm, { start: area.start, end: area.end, lo, hi, file, pgoff: pgoffOf(area), kind })
     )
     if (placed !== 0) vmBugOn(`${area.text} cannot be placed`)
-    if (area.name === "[stack]") k.mms.setStat(mm, START_STACK, addrOf(area.end) - 64)
+    if (area.name === "[stack]") k.mms.setStat(mm, START_STACK, stack ?? addrOf(area.end) - 64)
     if (area.perms === "r-xp" && file !== 0) {
       k.mms.setStat(mm, START_CODE, addrOf(area.start))
       k.mms.setStat(mm, END_CODE, addrOf(area.end))
