@@ -140,9 +140,7 @@ export function commandOf({ args, data, name, process }: Call): string | undefin
         pointers: 2,
         data: bytesOfWords(ranges)
       })
-      return (
-        quietly(perform(process, PIDFD_OPEN, ["$pid", 0])) + call + quietly(perform(process, CLOSE, ["$kept"]))
-      )
+      return quietly(perform(process, PIDFD_OPEN, ["$pid", 0])) + call + quietly(perform(process, CLOSE, ["$kept"]))
     }
     default: {
       const number = Object.hasOwn(numbers, name) ? numbers[name] : undefined

@@ -155,14 +155,18 @@ function whatToAvoid(isRoot: boolean, host: Host): { readonly avoids: ReadonlySe
   if (sysctl("../../sys/kernel/mm/ksm/run", 0) === 1) avoid("ksm", "KSM runs: no MADV_MERGEABLE")
   const sizes = existsSync(huge) ? readdirSync(huge).filter((name) => name.startsWith("hugepages-")) : []
   if ([huge, ...sizes.map((size) => `${huge}/${size}`)].some((path) => chosen(`${path}/enabled`) === "always")) {
-    avoid("huge", "huge pages are made of all memory: they are switched off for the recorded processes, which do not ask for it")
+    avoid(
+      "huge",
+      "huge pages are made of all memory: they are switched off for the recorded processes, which do not ask for it"
+    )
   }
   if (/always|within_size|force/.test(chosen(`${huge}/shmem_enabled`))) {
     refuse("shared memory gets huge pages here; echo never >/sys/kernel/mm/transparent_hugepage/shmem_enabled")
   }
   if (!isRoot) avoid("segments", "not root: only processes without privileges, and no System V segments")
   if (host.memfdNoexec === 2) refuse("vm.memfd_noexec is 2: no memory file may be executable; set it to 0 or 1")
-  if (/\bla57\b/.test(text("/proc/cpuinfo"))) avoid("above47", "the processor has 57-bit addresses: none above 47 bits is used")
+  if (/\bla57\b/.test(text("/proc/cpuinfo")))
+    avoid("above47", "the processor has 57-bit addresses: none above 47 bits is used")
   return { avoids, notes }
 }
 

@@ -21,7 +21,11 @@ export interface Program extends Setting {
 }
 
 /** A call by process 0, without data, unless it is said otherwise. */
-export const call = (name: string, args: readonly Word[], more: Partial<Pick<Call, "process" | "data">> = {}): Call => ({
+export const call = (
+  name: string,
+  args: readonly Word[],
+  more: Partial<Pick<Call, "process" | "data">> = {}
+): Call => ({
   name,
   args,
   process: more.process ?? 0,
@@ -55,7 +59,9 @@ export function jsonOfCall({ args, data, name, process }: Call, i: number): stri
 
 /** The first members of a header. */
 export function jsonOfSetting({ rlimits, root, seq, theme }: Program): string {
-  const limits = Object.fromEntries(limitNames.flatMap((name) => (rlimits.has(name) ? [[name, rlimits.get(name)]] : [])))
+  const limits = Object.fromEntries(
+    limitNames.flatMap((name) => (rlimits.has(name) ? [[name, rlimits.get(name)]] : []))
+  )
   return `"seq":${JSON.stringify(seq)},"theme":${JSON.stringify(theme)},"root":${root},"rlimits":${JSON.stringify(limits)}`
 }
 

@@ -37,15 +37,14 @@ export class Random {
     return list[this.below(list.length)]!
   }
 
-  /** One of the keys, as often as its weight says. */
-  weighted<Key extends string>(weights: Readonly<Partial<Record<Key, number>>>): Key {
-    const entries = Object.entries(weights) as ReadonlyArray<readonly [Key, number]> // keys of a record of Key
-    let left = (this.bits() / 2 ** 32) * entries.reduce((sum, [, weight]) => sum + weight, 0)
-    for (const [key, weight] of entries) {
+  /** One of them, as often as its weight says. */
+  weighted<A>(list: ReadonlyArray<readonly [one: A, weight: number]>): A {
+    let left = (this.bits() / 2 ** 32) * list.reduce((sum, [, weight]) => sum + weight, 0)
+    for (const [one, weight] of list) {
       left -= weight
-      if (left < 0) return key
+      if (left < 0) return one
     }
-    return entries.at(-1)![0]
+    return list.at(-1)![0]
   }
 }
 

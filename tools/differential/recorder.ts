@@ -35,7 +35,9 @@ export class Recorder {
   ) {
     const [files, stub] = [workshop.files, workshop.folder].map((folder) => mkdtempSync(join(folder, "own-")))
     chmodSync(files!, 0o755)
-    this.child = spawn(workshop.program, [files!, join(stub!, "subject"), String(cpu)], { stdio: ["pipe", "pipe", "pipe"] })
+    this.child = spawn(workshop.program, [files!, join(stub!, "subject"), String(cpu)], {
+      stdio: ["pipe", "pipe", "pipe"]
+    })
     this.child.stdout!.setEncoding("latin1").on("data", (text: string) => this.take(text))
     this.child.stderr!.setEncoding("utf8").on("data", (text: string) => (this.said += text))
     this.child.stdin!.on("error", () => {}) // told by its end
@@ -61,7 +63,9 @@ export class Recorder {
 
   private commandsOf({ calls, rlimits, root }: Program): string {
     const limits = new Map([...this.facts.limits, ...[...rlimits].map(([name, n]) => [name, [n, n]] as const)])
-    const words = [...limits].flatMap(([name, [soft, hard]]) => [limitNumbers[name], soft, hard].map((n) => hexOfLimit(n ?? 0)))
+    const words = [...limits].flatMap(([name, [soft, hard]]) =>
+      [limitNumbers[name], soft, hard].map((n) => hexOfLimit(n ?? 0))
+    )
     const usesSegments = calls.some(({ name }) => name === "shmget")
     const lines = calls.map((each) => {
       const command = commandOf(each)

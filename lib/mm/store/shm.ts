@@ -94,6 +94,10 @@ export class Shm {
       this.at.findLastIndex((s) => s !== undefined)
     )
   }
+  /** Was there never a segment? The next one gets identifier 0. */
+  isUntouched(): boolean {
+    return this.last < 0
+  }
   all(): Segment[] {
     return this.at.filter((s) => s !== undefined)
   }

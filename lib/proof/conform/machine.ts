@@ -6,7 +6,9 @@ import type { StopName, Verb } from "../../mm/base/stop.ts"
 import type { Word } from "../../mm/base/units.ts"
 import type { Kernel } from "../../mm/kernel.ts"
 import type { Task } from "../../mm/store/tasks.ts"
+import { destroy } from "../../mm/object/shm.ts"
 import { pread, pwrite } from "../../mm/sys/file.ts"
+import { memfdCreate, memfdNamed } from "../../mm/sys/memfd.ts"
 import { mincoreTo } from "../../mm/sys/mincore.ts"
 import { processMadvise } from "../../mm/sys/process-madvise.ts"
 import { exit, fork, reap } from "../../mm/sys/process.ts"
@@ -23,10 +25,13 @@ import type { Seen, World } from "./world.ts"
  */
 export function newMachines(): (header: Header) => World {
   let spare: Kernel | undefined
+  let host: string | undefined
   const texts = new Map<number, FlagTexts>()
   return (header) => {
-    const k = spare ?? bootRecorded()
+    const its = header.host === undefined ? undefined : JSON.stringify(header.host)
+    const k = (its === host ? spare : undefined) ?? bootRecorded(header.host)
     spare = undefined
+    host = its
     return new Machine(k, header, texts, () => {
       spare = k
     })
@@ -69,7 +74,8 @@ class Machine implements World {
     ["pread64", (m, { process }, arg) => m.read(process, arg)],
     ["pwrite64", (m, op, arg) => valueOf(pwrite(m.k, m.taskOf(op.process), arg(0), bytesOfHex(op.data), arg(1)))],
     ["mincore", (m, { process }, arg) => m.mincore(process, arg)],
-    ["process_madvise", (m, { args, process }) => m.processMadvise(process, args)]
+    ["process_madvise", (m, { args, process }) => m.processMadvise(process, args)],
+    ["memfd_create", (m, op, arg) => m.memfdCreate(op, arg)]
   ])
 
   has(name: string): boolean {
@@ -121,6 +127,8 @@ class Machine implements World {
   close(): readonly string[] {
     for (const process of this.live) this.exit(process)
     const { k } = this
+    const isUntouched = k.shm.isUntouched()
+    for (const segment of k.shm.all()) destroy(k, segment) // as the end of their namespace does
     const left = [
       ["processes", k.tasks.live],
       ["address spaces", k.mms.live],
@@ -133,7 +141,7 @@ class Machine implements World {
       ["frames", this.freeAtFirst - k.frames.free() - k.vdso.length]
     ] as const
     const wrong = left.filter(([, n]) => n !== 0).map(([what, n]) => `${n} ${what} are left when every process is gone`)
-    if (wrong.length === 0) this.giveBack()
+    if (wrong.length === 0 && isUntouched) this.giveBack()
     return wrong
   }
 
@@ -170,6 +178,13 @@ class Machine implements World {
     const ranges: [Word, Word][] = []
     for (let at = 1; at < args.length; at += 2) ranges.push([args[at]!, args[at + 1] ?? 0])
     return valueOf(this.run(() => processMadvise(this.k, task, task, ranges, args[0] ?? 0, 0)))
+  }
+
+  /** Recordings hold the name where there is one; else it is an address of the process. */
+  private memfdCreate({ data, process }: Op, arg: Args): Result {
+    const task = this.taskOf(process)
+    if (data === "") return valueOf(this.run(() => memfdCreate(this.k, task, arg(0), arg(1))))
+    return valueOf(memfdNamed(this.k, task, new TextDecoder().decode(bytesOfHex(data)), arg(1)))
   }
 
   private fork(process: number, slot: number): Result {

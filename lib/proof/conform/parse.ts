@@ -136,7 +136,9 @@ function hostOf(fields: Fields): Host {
     lsmMinAddr: count("lsmMinAddr"),
     overcommit: overcommit === 0 || overcommit === 1 ? overcommit : refuse("host.overcommit is neither 0 nor 1"),
     memfdNoexec:
-      memfdNoexec === 0 || memfdNoexec === 1 || memfdNoexec === 2 ? memfdNoexec : refuse("host.memfdNoexec is not 0 to 2"),
+      memfdNoexec === 0 || memfdNoexec === 1 || memfdNoexec === 2
+        ? memfdNoexec
+        : refuse("host.memfdNoexec is not 0 to 2"),
     capabilities: listOf(fields["capabilities"], "host").map((name) => stringOf(name, "host.capabilities")),
     isOwner: typeof isOwner === "boolean" ? isOwner : refuse("host.isOwner is neither true nor false")
   }

@@ -83,7 +83,14 @@ const firstHost: Host = {
 }
 
 /** Boots a machine like the recorder's. */
-export function bootRecorded({ lsmMinAddr, maxMapCount, memfdNoexec, mmapMinAddr, overcommit, ramPages }: Host = firstHost): Kernel {
+export function bootRecorded({
+  lsmMinAddr,
+  maxMapCount,
+  memfdNoexec,
+  mmapMinAddr,
+  overcommit,
+  ramPages
+}: Host = firstHost): Kernel {
   return boot({ ...sizes, ramPages, maxMapCount, mmapMinAddr, lsmMinAddr, overcommit, memfdNoexec })
 }
 
