@@ -14,7 +14,7 @@ const read: ReadonlySet<string> = new Set([
   ..."mmap munmap mprotect pkey_mprotect mremap madvise process_madvise mseal msync remap_file_pages brk".split(" "),
   ..."mlock mlock2 munlock mlockall munlockall mincore ftruncate fallocate fcntl prctl setrlimit prlimit64".split(" "),
   ..."shmget shmat shmdt shmctl memfd_create userfaultfd ioctl io_setup io_destroy personality".split(" "),
-  ..."map_shadow_stack memfd_secret process_mrelease mbind set_mempolicy_home_node".split(" ")
+  ..."map_shadow_stack memfd_secret process_mrelease mbind set_mempolicy_home_node pkey_free".split(" ")
 ])
 
 /** Calls that do hundreds of things, few of which matter: words that nobody here knows are none of those. */

@@ -232,6 +232,16 @@ it("advice: what the areas say is judged, what only pages say is not", () => {
   expect(advise("MADV_DONTNEED", "-1 EINVAL (Invalid argument)")).toEqual(["differs"])
 })
 
+it("protection keys that were got can be given to memory; of others the log does not tell", () => {
+  const protect = (key: number): string => `1  pkey_mprotect(0x7ffff7fc0000, 4096, PROT_READ, ${key}) = 0`
+  expect(after(["1  pkey_alloc(0, 0) = 1", protect(1), protect(-1), protect(2)].join("\n"))).toEqual([
+    "other",
+    "agreed",
+    "agreed",
+    "unanchored: which protection keys there are"
+  ])
+})
+
 it("System V segments by the log's numbers; of one that it does not show made nobody knows the size", () => {
   expect(
     after(`

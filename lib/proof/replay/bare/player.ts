@@ -171,6 +171,7 @@ export class BarePlayer implements Searcher {
     if (name === "shmget") return this.act(() => getSegment(state, state.processOf(pid), call, value))
     if (name === "shmctl") return this.act(() => controlSegment(state, state.processOf(pid), call))
     if (name === "fcntl" || name === "prctl") return this.act(() => state.attempt(state.processOf(pid), call))
+    if (name === "pkey_alloc") return this.act(() => state.keys.add(value))
     if (changesMaps.has(name)) return { kind: "unmodelled" }
     const resource = Number(args[name === "setrlimit" ? 0 : 1])
     const isLimit = rlim?.some((limit) => BigInt(limit) !== NO_LIMIT) === true

@@ -73,6 +73,26 @@ const protect: Judge = onRange([ENOMEM, EACCES, EPERM], {
   }
 })
 
+const NO_KEY = -1
+
+/** As mprotect, with a key that is known to exist. What keys forbid no log shows. */
+const protectWithKey: Judge = {
+  ...protect,
+  perform: (asked) => {
+    const { call, process, state } = asked
+    const key = bits(call, 3)
+    return state.attempt(process, state.keys.has(key) ? { ...call, args: [...call.args.slice(0, 3), NO_KEY] } : call)
+  },
+  explain: function* (asked, got) {
+    const { call, process, state, want } = asked
+    if (got === EINVAL && want === OK) {
+      const plainly = { ...call, args: [...call.args.slice(0, 3), NO_KEY] }
+      yield { why: "which protection keys there are", step: () => state.attempt(process, plainly) ?? NaN }
+    }
+    yield* protect.explain?.(asked, got) ?? []
+  }
+}
+
 const lock = (flags: number): Judge =>
   onRange([ENOMEM, EAGAIN, EPERM], {
     perform: (asked) => {
@@ -234,7 +254,7 @@ const unmap: Judge = {
 export const rangeJudges: Readonly<Record<string, Judge>> = {
   munmap: unmap,
   mprotect: protect,
-  pkey_mprotect: protect,
+  pkey_mprotect: protectWithKey,
   madvise: advise,
   mincore: inCore,
   msync: onRange([ENOMEM, EBUSY, EIO]),

@@ -31,6 +31,8 @@ export class State {
   readonly placesForHuge = new Map<string, boolean>()
   /** Advice that the kernel has taken. */
   readonly advice = new Set<number>()
+  /** Protection keys that calls have got, of whatever process. */
+  readonly keys = new Set<number>()
   /** Our shared memory segments, by the log's identifiers. */
   readonly segments = new Map<number, number>()
   /** Paths of files that were mapped and that nobody saw being opened. */
