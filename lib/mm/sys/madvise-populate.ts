@@ -34,7 +34,7 @@ export function* populate(k: Kernel, lock: WalkLock, start: Vpn, end: Vpn, write
     const lo = k.vmas.flags(v)
     if ((lo & (VM_IO | VM_PFNMAP)) !== 0 || (lo & (write ? VM_WRITE : VM_READ)) === 0 || isSecret(k, v)) return EINVAL
     for (const to = Math.min(end, k.vmas.endOf(v)); at < to; at++) {
-      if (isThere(k, lock.mm, at, write)) continue
+      if (isThere(k, v, at, write)) continue
       let code = yield* resolve(k, v, at, access)
       if (code === FAULT_USERFAULT) {
         const c = k.need[0]!
@@ -46,7 +46,7 @@ export function* populate(k: Kernel, lock: WalkLock, start: Vpn, end: Vpn, write
       }
       if (code === FAULT_HWPOISON) return EHWPOISON
       if (code !== FAULT_OK) return code === FAULT_OOM ? ENOMEM : EFAULT
-      isThere(k, lock.mm, at, write) // found now, and used
+      isThere(k, v, at, write) // found now, and used
     }
   }
   return OK

@@ -11,9 +11,11 @@ import type { Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { isSecret } from "../object/secret.ts"
 import { type FaultStops, resolve } from "../page/fault.ts"
+import { touchPage } from "../page/gup.ts"
 import { bitsAt, follow } from "../page/walk.ts"
 import { F_DIRTY } from "../store/frames.ts"
 import type { Mm } from "../store/mms.ts"
+import type { Vma } from "../store/vmas.ts"
 
 /** Faults in pages `[start, end)` as far as they are mapped: private writable ones by a write, the others by a read.
  * I/O and PFN maps are passed over.
@@ -44,32 +46,32 @@ export function* mmPopulate(k: Kernel, mm: Mm, start: Vpn, end: Vpn, strict: boo
  * @returns OK | EFAULT | ENOMEM
  * @locks mmap read or write
  */
-export function* populateVma(k: Kernel, v: number, from: Vpn, to: Vpn): Verb<"NEED_HOOK" | "NEED_PAGE" | "PREEMPT"> {
+export function* populateVma(k: Kernel, v: Vma, from: Vpn, to: Vpn): Verb<"NEED_HOOK" | "NEED_PAGE" | "PREEMPT"> {
   const lo = k.vmas.flags(v)
   if ((lo & VM_LOCKONFAULT) !== 0) return OK
   const write = (lo & (VM_WRITE | VM_SHARED)) === VM_WRITE
   if ((lo & (VM_IO | VM_PFNMAP)) !== 0 || (lo & VM_ACCESS) === 0 || isSecret(k, v)) return EFAULT
-  const mm = k.vmas.mmOf(v)
   for (let p: number = from; p < to; p++) {
-    if (isThere(k, mm, p, write)) continue
+    if (isThere(k, v, p, write)) continue
     const code = yield* resolve(k, v, p, write ? WRITING : READING)
     if (code !== FAULT_OK) return code === FAULT_OOM ? ENOMEM : EFAULT
-    isThere(k, mm, p, write) // found now, and used
+    isThere(k, v, p, write) // found now, and used
   }
   return OK
 }
 
-/** Is page `vpn` there for a read or a write? Then it counts as used, and one that is to be written as dirty, though its
+/** Is page `vpn` of `v` there for a read or a write? Then it counts as used, and one that is to be written as dirty, though its
  * entry says neither.
  * @locks mmap read or write
  * @source mm/gup.c follow_page_pte, FOLL_TOUCH (v6.18)
  */
-export function isThere(k: Kernel, mm: Mm, vpn: Vpn, write: boolean): boolean {
+export function isThere(k: Kernel, v: Vma, vpn: Vpn, write: boolean): boolean {
+  const mm = k.vmas.mmOf(v)
   const bits = bitsAt(k, mm, vpn)
   if ((bits & PRESENT) === 0 || (write && (bits & WRITE) === 0)) return false
   if ((bits & (SPECIAL | ZERO)) !== 0) return true
   const p = follow(k, mm, vpn)
   if (write && (bits & DIRTY) === 0) k.frames.setFlag(p, F_DIRTY)
-  k.frames.markAccessed(p)
+  touchPage(k, v, p)
   return true
 }

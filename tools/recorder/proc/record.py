@@ -230,14 +230,15 @@ class World:
 
     @staticmethod
     def drain():
-        """Pages that wait in a processor's lists for their place in the LRU get there: this advice empties the lists."""
+        """Pages that wait in a processor's lists for their place in the LRU get there: this advice empties the lists. A
+        call may pass over a page that waits.
+        """
         with tempfile.TemporaryFile(dir="/tmp") as f:
             f.write(bytes(PAGE))
             f.flush()
             os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
     def text(self, process, name):
-        self.drain()
         with open(f"/proc/{self.pids[process]}/{name}", "rb") as f:
             return [line.decode("utf-8", "surrogateescape") for line in f.read().split(b"\n")[:-1]]
 
@@ -344,9 +345,9 @@ class World:
             os.unlink(path_of(rest[0]))
             return ["= ok"]
         if first == "pagemap":
-            self.drain()
             return self.pagemap(*rest)
         process, (verb, *args) = first, rest
+        self.drain()
         if verb in ("r", "w"):
             return self.access(process, {"r": "LOAD", "w": "STORE"}[verb], *args)
         if verb in ("poke", "peek", "put", "get", "open", "drop", "fork", "exit", "smaps", "status"):
