@@ -135,14 +135,39 @@ it("what format 1 does not have is noted and left out", () => {
   const notes: string[] = []
   const read = (record: object): Recorded => parseRecord(JSON.stringify(record), true, (what) => notes.push(what))
   const area = "1000-2000 r--p 0 -|rd zz mr sd||.|0,0,0,0,0,0,0,0"
-  expect(read({ ...header, host: "h", rlimits: { NPROC: "many", AS: 5 } })).toMatchObject({
+  expect(read({ ...header, weather: "h", rlimits: { NPROC: "many", AS: 5 } })).toMatchObject({
     rlimits: new Map([["AS", 5]])
   })
   expect(read({ op: "rd", a: [], r: 0, took: 5, d: { 0: { "+": [area, area] } } })).toMatchObject({
     deltas: [[0, { here: [{ flags: "rd mr sd" }, { text: area }] }]]
   })
   expect(read({ comment: "", seen: 1 })).toEqual({ kind: "stray", name: "comment" })
-  expect(notes).toEqual(["field host of seq", "limit NPROC", "field took of op", "VmFlags zz", "VmFlags zz"])
+  expect(notes).toEqual(["field weather of seq", "limit NPROC", "field took of op", "VmFlags zz", "VmFlags zz"])
+})
+
+it("a header may say what its machine was like", () => {
+  const host = {
+    kernel: "6.18.44",
+    ramPages: 1000,
+    maxMapCount: 65530,
+    mmapMinAddr: 4096,
+    lsmMinAddr: 65536,
+    overcommit: 0,
+    memfdNoexec: 1,
+    capabilities: ["IPC_LOCK"],
+    isOwner: false
+  }
+  const read = (fields: object): Recorded => parseRecord(JSON.stringify({ ...header, ...fields }))
+  expect(read({ host, stack: "0x7ffffffff000" })).toMatchObject({ host, stack: 0x7ffffffff000 })
+  for (const wrong of [
+    { kernel: 6 },
+    { ramPages: -1 },
+    { overcommit: 2 },
+    { memfdNoexec: 3 },
+    { capabilities: 1 },
+    { isOwner: 0 }
+  ])
+    expect(() => read({ host: { ...host, ...wrong } })).toThrow(Object.keys(wrong)[0])
 })
 
 describe.each([

@@ -99,7 +99,7 @@ int hand_over_files(int program) {
 }
 
 const char *label_of(unsigned major, unsigned minor, word inode, const char *name) {
-  if (inode == 0) return "-";
+  if (inode == 0 && strncmp(name, "/SYSV", 5) != 0) return "-"; /* a segment's inode number is its identifier */
   for (int i = 0; i < n_known; i++)
     if (known[i].inode == inode && known[i].major == major && known[i].minor == minor) return known[i].label;
   char label[8];

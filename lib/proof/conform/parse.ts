@@ -139,7 +139,9 @@ function hostOf(fields: Fields): Host {
       memfdNoexec === 0 || memfdNoexec === 1 || memfdNoexec === 2
         ? memfdNoexec
         : refuse("host.memfdNoexec is not 0 to 2"),
-    capabilities: listOf(fields["capabilities"], "host").map((name) => stringOf(name, "host.capabilities")),
+    capabilities: listOf(fields["capabilities"], "host.capabilities").map((name) =>
+      stringOf(name, "host.capabilities")
+    ),
     isOwner: typeof isOwner === "boolean" ? isOwner : refuse("host.isOwner is neither true nor false")
   }
 }
