@@ -36,6 +36,29 @@ export class Comparer {
     }
   }
 
+  /** Is every page of `[start, end)` as recorded, and at most bounds between equal neighbours are not? */
+  differsInBoundsOnly({ mm, recorded }: Space, start: number, end: number): boolean {
+    const { k } = this
+    if (recorded === undefined) return false
+    recorded.seek(start)
+    let line = recorded.next()
+    let v = k.maple.find(mm, start)
+    for (let at = start; at < end;) {
+      const lineFrom = line === undefined ? end : line.start
+      const areaFrom = v === 0 ? end : k.vmas.startOf(v)
+      if (lineFrom > at && areaFrom > at) {
+        at = Math.min(lineFrom, areaFrom)
+        if (Math.max(lineFrom, areaFrom) > at && at < end) return false
+        continue
+      }
+      if (line === undefined || v === 0 || lineFrom > at || areaFrom > at || !this.isAlike(v, line)) return false
+      at = Math.min(line.end, k.vmas.endOf(v))
+      if (line.end === at) line = recorded.next()
+      if (k.vmas.endOf(v) === at) v = k.maple.next(mm, v)
+    }
+    return true
+  }
+
   /** The first area that is not as recorded. */
   whole(space: Space): Difference | undefined {
     return this.range(space, 1, ALL_PAGES)
@@ -88,12 +111,21 @@ export class Comparer {
 
   /** Is an area of ours what the line says? */
   isSame(v: Vma, line: MapLine): boolean {
+    const { vmas } = this.k
+    return vmas.startOf(v) === line.start && vmas.endOf(v) === line.end && this.isAlike(v, line)
+  }
+
+  /** The same, whatever the bounds are. Names depend on them where there is no file: [heap]. */
+  private isAlike(v: Vma, line: MapLine): boolean {
     const { k } = this
-    if (k.vmas.startOf(v) !== line.start || k.vmas.endOf(v) !== line.end) return false
     if (permsText(k.vmas.flags(v)) !== line.perms) return false
     const f = k.vmas.file(v)
-    if (f === 0) return line.ino === 0 && line.offset === 0 && line.name === nameOf(k, v)
-    return line.offset === k.vmas.pgoff(v) && this.sameName(nameOf(k, v), line) && this.sameFile(f, line)
+    const shift = k.vmas.startOf(v) - line.start
+    if (f === 0) {
+      const isNamed = shift === 0 && k.vmas.endOf(v) === line.end
+      return line.ino === 0 && line.offset === 0 && (!isNamed || line.name === nameOf(k, v))
+    }
+    return line.offset + shift === k.vmas.pgoff(v) && this.sameName(nameOf(k, v), line) && this.sameFile(f, line)
   }
 
   private sameName(ours: string, line: MapLine): boolean {

@@ -154,21 +154,24 @@ const isPrivate = (k: Kernel, v: Vma): boolean => {
   return (lo & (VM_MAYWRITE | VM_SHARED)) === VM_MAYWRITE && (lo & VM_SPECIAL) === 0
 }
 
-/** Guesses that may explain `difference`, the likeliest first. Each is to be applied to the state before `call`. */
+/** Guesses that may explain `difference`, the likeliest first. Each is to be applied to the state before `call`.
+ * @param inBoundsOnly - are the maps the same but for bounds? Writes make no other difference
+ */
 export function* guesses(
   world: World,
   process: Process,
   call: Call,
   difference: Difference,
-  places: readonly Pages[]
+  places: readonly Pages[],
+  inBoundsOnly: boolean
 ): Iterable<Guess> {
   if (call.name === "mremap") yield { what: "", apply: () => {} }
   if (difference.what === "result") {
     yield* rights(world, process, call)
     yield* randomPlace(world, process, call)
   }
-  if (difference.what === "map" || call.name === "mremap") yield* writes(world, process.space, places)
-  if (difference.what === "map" && call.fd !== undefined) {
+  if (difference.what === "map" ? inBoundsOnly : call.name === "mremap") yield* writes(world, process.space, places)
+  if (difference.what === "map" && inBoundsOnly && call.fd !== undefined) {
     const { fd } = call
     yield { what: "files opened again", apply: () => world.files.reopenNext(fd) }
   }

@@ -100,9 +100,13 @@ export class Machine implements Player {
       remember(process.space, moves)
       return first
     }
+    const places = this.placesOf(call)
+    const inBoundsOnly = places.every(([start, end]) =>
+      this.comparer.differsInBoundsOnly(process.space, start - 1, end + 1)
+    )
     this.back(mark)
     let left = this.tries < MOST_TRIES_EVER ? MOST_TRIES : FEW_TRIES
-    for (const guess of guesses(this.world, process, call, first.difference, this.placesOf(call))) {
+    for (const guess of guesses(this.world, process, call, first.difference, places, inBoundsOnly)) {
       if (left-- === 0) break
       this.tries++
       if (this.attempt(process, call, guess).kind !== "differs") {
@@ -113,7 +117,7 @@ export class Machine implements Player {
       this.back(mark)
     }
     this.attempt(process, call, undefined)
-    return this.give(process, first.difference, this.placesOf(call))
+    return this.give(process, first.difference, places)
   }
 
   /** Performs the call, and compares answer and map. */
