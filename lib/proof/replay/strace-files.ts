@@ -25,6 +25,9 @@ interface Descriptor {
 const O_RDWR = 2
 const CREATED = 0o1101 // creat: O_WRONLY|O_CREAT|O_TRUNC
 const CLOEXEC = 0o2000000
+/** MFD_HUGETLB. */
+const HUGETLB = 4
+const HUGE = "anon_inode:[hugetlb]"
 const CLOSE_RANGE_UNSHARE = 2
 const CLOSE_RANGE_CLOEXEC = 4
 
@@ -123,8 +126,12 @@ export class Descriptors {
       case "creat":
         return this.opened(fd, args[0], CREATED, path)
       case "memfd_create": {
+        const flags = flagsOf(args[1])
         const name = `/memfd:${stringOf(args[0] ?? "") ?? ""} (deleted)`
-        return this.open(fd, this.files.make(name, path, O_RDWR), (flagsOf(args[1]) & 1) !== 0)
+        // where huge pages go is their pool's affair: to be told from other memory
+        const file =
+          (flags & HUGETLB) === 0 ? this.files.make(name, path, O_RDWR) : this.files.make(HUGE, undefined, O_RDWR)
+        return this.open(fd, file, (flags & 1) !== 0)
       }
       case "dup":
         return this.duplicate(args[0], fd, false)

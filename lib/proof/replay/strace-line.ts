@@ -22,7 +22,7 @@ export type ThreadLine =
   | { readonly kind: "superseded"; readonly by: number }
 
 /** A line without its head. */
-export type Line =
+type Line =
   | ThreadLine
   /** `strace: Process 1234 attached with 3 threads`. */
   | { readonly kind: "attached"; readonly pid: number; readonly threads: number }

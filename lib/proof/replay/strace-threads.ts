@@ -32,7 +32,7 @@ export interface Thread {
 
 export const CLONE_VM = 0x100
 export const CLONE_FILES = 0x400
-export const CLONE_VFORK = 0x4000
+const CLONE_VFORK = 0x4000
 export const CLONE_THREAD = 0x10000
 
 /** Calls that make a thread or a process. */

@@ -304,8 +304,16 @@ it("what a device maps is taken over: drivers choose the place", () => {
     after(`
 1  openat(AT_FDCWD, "/dev/dri/card0", O_RDWR) = 3
 1  mmap(NULL, 8192, PROT_READ|PROT_WRITE, MAP_SHARED, 3, 0x100000) = 0x7ffff7fb0000
-1  munmap(0x7ffff7fb0000, 8192)      = 0`)
-  ).toEqual(["other", "unanchored: what a device maps, and where", "agreed"])
+1  munmap(0x7ffff7fb0000, 8192)      = 0
+1  memfd_create("huge", MFD_HUGETLB) = 4</memfd:huge>(deleted)
+1  mmap(NULL, 2097152, PROT_READ, MAP_SHARED, 4</memfd:huge>(deleted), 0) = 0x7ffff7a00000`)
+  ).toEqual([
+    "other",
+    "unanchored: what a device maps, and where",
+    "agreed",
+    "other",
+    "unanchored: what a device maps, and where"
+  ])
 })
 
 it("a program that strace attached to: what it frees is known, the rest is not", () => {

@@ -2,7 +2,7 @@
 import type { Vpn } from "../../../mm/base/units.ts"
 
 /** The first answer of a search in a new program: the areas that exec made lie above it. */
-export interface Anchor {
+interface Anchor {
   /** First page above what was mapped then. */
   readonly end: Vpn
   /** Pages above `end` that may be free: the search looked for so many more than it mapped. */
@@ -10,7 +10,7 @@ export interface Anchor {
 }
 
 /** A search for `pages` found nothing higher: no hole of so many lies above `above`. */
-export interface Full {
+interface Full {
   readonly above: Vpn
   readonly pages: number
 }

@@ -19,7 +19,7 @@ import { MLOCK_ONFAULT } from "../../../mm/sys/mlock.ts"
 import type { Call } from "../event.ts"
 import { arg, type Asked, bits, type Judge, lockRefusal, nothingDone, pagesOf, refusal, type Taken } from "./judge.ts"
 import { findHole, findLow, findUpward, learnSearch, sought, type Sought } from "./hole.ts"
-import { type Got, isAddress, rootOf } from "./state.ts"
+import { type Got, isAddress } from "./state.ts"
 
 export const PLACE = "whether the place that it asks for is free"
 
@@ -109,9 +109,9 @@ const isHinted = (call: Call, start: Vpn): boolean =>
 function* explainFile(asked: Asked): Iterable<Taken> {
   const { call, state } = asked
   const { fd } = call
-  if (fd === undefined || !isForHuge(call) || state.placesForHuge.has(rootOf(fd))) return
+  if (fd === undefined || !isForHuge(call) || state.knowsPlacing(fd)) return
   const step = (): Got => {
-    state.placesForHuge.set(rootOf(fd), false)
+    state.learnPlacing(fd, !state.placesForHuge(fd))
     return perform(asked) ?? NaN
   }
   yield { why: "whether the file system places files for huge pages", step }
@@ -124,7 +124,7 @@ function soughtBy({ call, state }: Asked): Sought {
   if (!isZero(arg(call, 0)) || pages < PMD_PAGES) return sought(pages, false)
   const { fd } = call
   if ((flags & ANONYMOUS) !== 0) return sought(pages, (flags & TYPE) === PRIVATE && pages % PMD_PAGES === 0)
-  return sought(pages, fd !== undefined && state.placesForHuge.get(rootOf(fd)) !== false)
+  return sought(pages, fd !== undefined && state.placesForHuge(fd))
 }
 
 const isForHuge = (call: Call): boolean =>
@@ -164,7 +164,6 @@ function learn(asked: Asked): void {
   const at = pageOf(want)
   if ((flags & (FIXED | FIXED_NOREPLACE | MAP_32BIT | HUGETLB)) !== 0 || isHinted(call, at)) return
   const { fd } = call
-  if (fd !== undefined && isForHuge(call) && !state.placesForHuge.has(rootOf(fd)))
-    state.placesForHuge.set(rootOf(fd), true)
+  if (fd !== undefined && isForHuge(call) && !state.knowsPlacing(fd)) state.learnPlacing(fd, state.placesForHuge(fd))
   learnSearch(asked, soughtBy(asked))
 }

@@ -27,8 +27,9 @@ export class State {
   promised = 65536
   /** Has the log shown a program begin? Then it leaves none out. */
   showsPrograms = false
-  /** Does the file system place files for huge pages? By the first name of a path. */
-  readonly placesForHuge = new Map<string, boolean>()
+  /** Do the file systems place files for huge pages? By folder; files of folders that are not known are as the last ones. */
+  private readonly placing = new Map<string, boolean>()
+  private lastPlacing = true
   /** Advice that the kernel has taken. */
   readonly advice = new Set<number>()
   /** Protection keys that calls have got, of whatever process. */
@@ -111,8 +112,22 @@ export class State {
 
   /** The file as the simulation is to see it: whether it is placed for huge pages depends on its file system. */
   refOf(ref: FileRef): FileRef {
-    const places = this.placesForHuge.get(rootOf(ref))
-    return places === false ? { ...ref, dev: "00:01", mode: 0o100644 } : ref
+    return this.placesForHuge(ref) ? ref : { ...ref, dev: "00:01", mode: 0o100644 }
+  }
+
+  /** Is this file placed for huge pages, as far as one knows? */
+  placesForHuge(ref: FileRef): boolean {
+    return this.placing.get(folderOf(ref)) ?? this.lastPlacing
+  }
+
+  /** Has an answer told? */
+  knowsPlacing(ref: FileRef): boolean {
+    return this.placing.has(folderOf(ref))
+  }
+
+  learnPlacing(ref: FileRef, places: boolean): void {
+    this.placing.set(folderOf(ref), places)
+    this.lastPlacing = places
   }
 
   /** Does `[start, end)` map a file that nobody saw being opened, so that it may be for reading only? */
@@ -158,15 +173,17 @@ export class State {
   save(): () => void {
     const world = this.world.save()
     const facts = [...this.facts]
-    const places = [...this.placesForHuge]
+    const placing = [...this.placing]
+    const { lastPlacing } = this
     const segments = [...this.segments]
     const { promised } = this
     return () => {
       world()
       this.facts.clear()
       for (const [space, its] of facts) this.facts.set(space, its)
-      this.placesForHuge.clear()
-      for (const [root, its] of places) this.placesForHuge.set(root, its)
+      this.placing.clear()
+      for (const [folder, its] of placing) this.placing.set(folder, its)
+      this.lastPlacing = lastPlacing
       this.segments.clear()
       for (const [id, ours] of segments) this.segments.set(id, ours)
       this.promised = promised
@@ -179,8 +196,8 @@ export class State {
   }
 }
 
-/** First name of a path: files of one file system, in all likelihood. */
-export const rootOf = ({ path }: FileRef): string => /^\/?[^/]*/.exec(path)?.[0] ?? ""
+/** Files of one folder are of one file system. */
+const folderOf = ({ path }: FileRef): string => path.slice(0, path.lastIndexOf("/") + 1)
 
 /** The recorded answer as one number. */
 export function gotOf(result: Result): Got {
