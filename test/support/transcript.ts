@@ -4,6 +4,7 @@ import { nameOf as errnoName } from "../../lib/flags/Errno.ts"
 import { FAULT_ACCERR, FAULT_MAPERR, FAULT_SIGBUS } from "../../lib/flags/FaultFlags.ts"
 import * as MAP from "../../lib/flags/MapFlags.ts"
 import * as PROT from "../../lib/flags/ProtFlags.ts"
+import * as UFFD from "../../lib/flags/UffdFlags.ts"
 import { checkMm } from "../../lib/mm/area/check.ts"
 import { fput } from "../../lib/mm/area/object.ts"
 import type { StopName, Verb } from "../../lib/mm/base/stop.ts"
@@ -45,6 +46,8 @@ import { munmap } from "../../lib/mm/sys/munmap.ts"
 import { exit, fork, reap, spawn } from "../../lib/mm/sys/process.ts"
 import { remapFilePages } from "../../lib/mm/sys/remap-file-pages.ts"
 import { runNow } from "../../lib/mm/sys/run-now.ts"
+import { uffdRegister, uffdUnregister } from "../../lib/mm/sys/uffd-register.ts"
+import { uffdApi, userfaultfd } from "../../lib/mm/sys/userfaultfd.ts"
 import { mseal } from "../../lib/mm/sys/seal.ts"
 import { userLoad8, userStore8 } from "../../lib/mm/sys/trap.ts"
 import { call } from "../../lib/proof/testing/calls.ts"
@@ -68,6 +71,8 @@ const names: ReadonlyMap<string, number> = new Map([
   ["MLOCK_ONFAULT", 1],
   ["FALLOC_FL_KEEP_SIZE", 1],
   ["FALLOC_FL_PUNCH_HOLE", 2],
+  ...prefixed("UFFD", UFFD),
+  ...prefixed("UFFDIO", UFFD),
   ["PROCMAP_QUERY", PROCMAP_QUERY],
   ["PAGEMAP_SCAN", PAGEMAP_SCAN]
 ])
@@ -137,6 +142,8 @@ const calls: Readonly<Record<string, Call>> = {
     fput(k, f)
     return 0
   },
+  register: (k, t, a) => uffdRegister(k, t, a[0]!, a[1]!, a[2]!, a[3]!),
+  unregister: (k, t, a) => uffdUnregister(k, t, a[0]!, a[1]!, a[2]!),
   pread: (k, t, a) => preadUser(k, t, a[0]!, a[1]!, a[2]!, a[3]!),
   pwrite: (k, t, a) => pwriteUser(k, t, a[0]!, a[1]!, a[2]!, a[3]!)
 }
@@ -221,6 +228,13 @@ export class Transcript {
         if (f < 0) return this.result(f)
         k.tasks.setFile(task, word(args[0]!), f)
         return [`= ${args[0]!}`]
+      }
+      case "uffd": {
+        const fd = userfaultfd(k, task, 0)
+        if (fd < 0) return this.result(fd)
+        k.tasks.setFile(task, word(args[0]!), k.tasks.file(task, fd))
+        k.tasks.setFile(task, fd, 0)
+        return this.result(uffdApi(k, task, word(args[0]!), UFFD.API, word(args[1]!)))
       }
       case "drop":
         if (args[0] !== "21") throw new Error(`capability ${args[0]!} is none of memory's`)

@@ -3,7 +3,7 @@
  */
 import { isCowMapping, VM_COPY_ON_FORK, VM_SHARED, VM_UFFD_WP } from "../../flags/bits.ts"
 import { ENOMEM, OK } from "../../flags/Errno.ts"
-import { DIRTY, PRESENT, SPECIAL, UFFD_WP, WRITE, YOUNG, ZERO } from "../../flags/PteFlags.ts"
+import { DIRTY, GUARD, POISON, PRESENT, SPECIAL, UFFD_WP, WRITE, YOUNG, ZERO } from "../../flags/PteFlags.ts"
 import { leafOf } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { F_ANON, F_EXCLUSIVE, F_SWAPBACKED } from "../store/frames.ts"
@@ -78,7 +78,7 @@ function copyLeaf(k: Kernel, mm: Mm, t: number, u: number, a: number, b: number,
         k.frames.clearFlag(p, F_EXCLUSIVE) // PageAnonExclusive: neither side may write in place any more
       } else if ((ff & F_SWAPBACKED) !== 0) shmem++
       else file++
-    }
+    } else if ((f & (GUARD | POISON)) !== 0) g &= ~UFFD_WP
     if (cow) {
       if ((f & WRITE) !== 0) ent[s + 1] = f & ~WRITE
       g &= ~WRITE

@@ -84,10 +84,19 @@ function protectLeaf(k: Kernel, pgd: number, leaf: number, start: Vpn, end: Vpn,
   for (let at: number = start; at < end; at++) {
     const s = (t << 10) | ((at & 511) << 1)
     const f = k.ptes.bits(s)
-    if ((f & PRESENT) !== 0) k.ptes.setBits(s, (f | UFFD_WP) & ~WRITE)
-    else if (f === 0 && marks) k.ptes.set(s, 0, UFFD_WP)
+    if ((f & PRESENT) !== 0 || (f === 0 && marks)) protectEntry(k, s)
   }
   return OK
+}
+
+/** Protects the entry `slot` against writes: a page's, or by a marker; other markers take the bit along. Flushes nothing.
+ * @locks as `protectWrites`
+ * @source fs/proc/task_mmu.c make_uffd_wp_pte (v6.18)
+ */
+export function protectEntry(k: Kernel, slot: number): void {
+  const f = k.ptes.bits(slot)
+  if (f === 0) k.ptes.set(slot, 0, UFFD_WP)
+  else k.ptes.setBits(slot, (f | UFFD_WP) & ~WRITE)
 }
 
 /** Takes the write protection off pages `[start, end)` of `v`, markers included, and flushes. What may be written without

@@ -2,20 +2,25 @@
  *
  *     get arguments | for each 512 ranges: walk under mmap read, copy them out | where it ended
  *
- * No area here tracks writes through userfaultfd (WP_ASYNC): every page counts as written, asking for that tracking is
- * EPERM, and write-protecting what matches passes every area over.
- * @source fs/proc/task_mmu.c do_pagemap_scan, pagemap_page_category, pagemap_scan_push_range (v6.18)
+ * Who tracks writes (userfaultfd with WP_ASYNC) asks for what was written, and protects it again in the same breath.
+ * @source fs/proc/task_mmu.c do_pagemap_scan, pagemap_page_category, pagemap_scan_push_range,
+ * pagemap_scan_test_walk, pagemap_scan_pmd_entry, pagemap_scan_pte_hole (v6.18)
  */
 import { VM_PFNMAP } from "../../flags/bits.ts"
 import { EFAULT, EINVAL, ENOSPC, EPERM, OK } from "../../flags/Errno.ts"
-import { GUARD, PRESENT, SPECIAL, ZERO } from "../../flags/PteFlags.ts"
+import { GUARD, PRESENT, SPECIAL, UFFD_WP, ZERO } from "../../flags/PteFlags.ts"
 import { mmapUnlock, needMmap, READ, tryMmap } from "../area/mmap-lock.ts"
+import { isWp, isWpAsync, usesMarkers } from "../area/uffd.ts"
 import type { Verb } from "../base/stop.ts"
 import { addrOf, leafOf, PMD_PAGES, registerOf, TASK_SIZE, vpnOf, type Vpn, type Word } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import type { FaultStops } from "../page/fault.ts"
+import { invalidateEnd, invalidateStart } from "../page/notifier.ts"
+import { protectEntry, protectWrites } from "../page/protect.ts"
+import { flushRange } from "../page/tlb.ts"
 import { F_ANON } from "../store/frames.ts"
 import type { Mm } from "../store/mms.ts"
+import type { Vma } from "../store/vmas.ts"
 import { whileUsed } from "../sys/process.ts"
 import { copyFromUser, copyToUser } from "../sys/usercopy.ts"
 
@@ -30,7 +35,7 @@ const SWAPPED = 0x10
 const PFNZERO = 0x20
 const IS_GUARD = 0x100
 const CATEGORIES = 0x1ff
-/** What only an area that tracks writes has. */
+/** Of a page in an area that tracks writes, unasked. */
 const WPALLOWED = 0x1
 /** What may be asked to be done (PM_SCAN_*). */
 const WP_MATCHING = 1
@@ -101,7 +106,10 @@ function* walkAll(k: Kernel, caller: Mm, mm: Mm, scan: Scan): Verb<FaultStops> {
   let r: number = OK
   for (let at = scan.start; at < scan.end; at = scan.walkEnd) {
     if (!tryMmap(k, mm, READ)) yield needMmap(k, mm, READ)
+    const protects = (scan.flags & WP_MATCHING) !== 0
+    if (protects) invalidateStart(k, mm, vpnOf(at), vpnOf(scan.end))
     r = walk(k, mm, scan, vpnOf(at), vpnOf(scan.end))
+    if (protects) invalidateEnd(k, mm, vpnOf(at), vpnOf(scan.end))
     mmapUnlock(k, mm, READ)
     const n = scan.regions.length
     if (n !== 0 && (yield* copyToUser(k, caller, scan.vec, bytesOf(scan.regions))) !== 0) return EFAULT
@@ -156,58 +164,79 @@ function bytesOf(regions: readonly Region[]): Uint8Array {
 }
 
 /** Walks pages `[from, to)` area by area.
- * @returns OK | ENOSPC no room, or enough pages; `walkEnd` says where | EPERM
+ * @returns OK | ENOSPC no room, or enough pages; `walkEnd` says where | EPERM | ENOMEM no table for markers
  */
 function walk(k: Kernel, mm: Mm, scan: Scan, from: Vpn, to: Vpn): number {
   for (let v = k.maple.find(mm, from); v !== 0 && k.vmas.startOf(v) < to; v = k.maple.next(mm, v)) {
-    if ((scan.flags & CHECK_WPASYNC) !== 0) return EPERM
-    if ((scan.flags & WP_MATCHING) !== 0 || (k.vmas.flags(v) & VM_PFNMAP) !== 0) continue
-    if ((scan.inverted & WPALLOWED & scan.mask) !== (scan.mask & WPALLOWED)) continue
-    const r = walkArea(k, mm, scan, Math.max(from, k.vmas.startOf(v)), Math.min(to, k.vmas.endOf(v)))
+    const area = isWpAsync(k, v) && usesMarkers(k, v) ? WPALLOWED : 0
+    if (area === 0 && (scan.flags & CHECK_WPASYNC) !== 0) return EPERM
+    if (area === 0 && (scan.flags & WP_MATCHING) !== 0) continue
+    if ((k.vmas.flags(v) & VM_PFNMAP) !== 0) continue
+    if (((area ^ scan.inverted) & scan.mask & WPALLOWED) !== (scan.mask & WPALLOWED)) continue
+    const r = walkArea(k, scan, v, area, Math.max(from, k.vmas.startOf(v)), Math.min(to, k.vmas.endOf(v)))
     if (r !== OK) return r
   }
   return OK
 }
 
-/** Table by table; what has no table is one hole of no kind. */
-function walkArea(k: Kernel, mm: Mm, scan: Scan, from: Vpn, to: Vpn): number {
-  const pgd = k.mms.pgd(mm)
+/** Table by table; what has no table is one hole, which counts as written where a userfaultfd looks at writes. */
+function walkArea(k: Kernel, scan: Scan, v: Vma, area: number, from: Vpn, to: Vpn): number {
+  const pgd = k.mms.pgd(k.vmas.mmOf(v))
   const last = leafOf(to - 1)
+  const hole = area | (isWp(k, v) ? WRITTEN : 0)
   for (let at = from; at < to;) {
     const leaf = k.ptes.nextLeaf(pgd, leafOf(at), last + 1)
     const tableAt = leaf < 0 ? to : Math.max(at, leaf * PMD_PAGES)
-    if (at < tableAt && isInteresting(scan, 0)) {
-      const r = output(scan, 0, addrOf(at), addrOf(tableAt))
+    if (at < tableAt && isInteresting(scan, hole)) {
+      const r = takeHole(k, scan, v, hole, at, tableAt)
       if (r !== OK) return r
     }
     if (leaf < 0) return OK
     const end = Math.min(to, (leaf + 1) * PMD_PAGES)
-    const r = walkTable(k, scan, k.ptes.leafTable(pgd, leaf), tableAt, end)
+    const r = walkTable(k, scan, v, area, k.ptes.leafTable(pgd, leaf), tableAt, end)
     if (r !== OK) return r
     at = end
   }
   return OK
 }
 
-function walkTable(k: Kernel, scan: Scan, table: number, from: Vpn, to: Vpn): number {
-  for (let at = from; at < to; at++) {
+/** Takes pages `[from, to)`, which have no table, and protects what was taken. */
+function takeHole(k: Kernel, scan: Scan, v: Vma, hole: number, from: Vpn, to: Vpn): number {
+  const r = output(scan, hole, addrOf(from), addrOf(to))
+  const end = r === OK ? to : vpnOf(scan.walkEnd)
+  if (end === from || (scan.flags & WP_MATCHING) === 0) return r
+  const failed = protectWrites(k, v, from, end)
+  return failed < 0 ? failed : r
+}
+
+function walkTable(k: Kernel, scan: Scan, v: Vma, area: number, table: number, from: Vpn, to: Vpn): number {
+  const protects = (scan.flags & WP_MATCHING) !== 0
+  const unseen = protects && !scan.gathers // nobody wants to know: all of it is protected, whatever it is
+  let changed = false
+  let r: number = OK
+  for (let at = from; at < to && r === OK; at++) {
     const slot = (table << 10) | ((at & 511) << 1)
-    const kinds = kindsOf(k, scan, k.ptes.pfn(slot), k.ptes.bits(slot))
-    if (!isInteresting(scan, kinds)) continue
-    const r = output(scan, kinds, addrOf(at), addrOf(at + 1))
-    if (r !== OK) return r
+    const kinds = area | kindsOf(k, scan, k.ptes.pfn(slot), k.ptes.bits(slot))
+    if (!unseen && !isInteresting(scan, kinds)) continue
+    r = output(scan, kinds, addrOf(at), addrOf(at + 1))
+    if (r !== OK && scan.walkEnd === addrOf(at)) break
+    if (!protects || (kinds & WRITTEN) === 0) continue
+    protectEntry(k, slot)
+    changed = true
   }
-  return OK
+  if (changed) flushRange(k, k.vmas.mmOf(v), from, to)
+  return r
 }
 
 /** pagemap_page_category: whose page it is is looked up only if somebody asks. */
 function kindsOf(k: Kernel, scan: Scan, pfn: number, bits: number): number {
-  if (bits === 0) return WRITTEN
-  if ((bits & PRESENT) === 0) return SWAPPED | WRITTEN | ((bits & GUARD) !== 0 ? IS_GUARD : 0)
+  const written = (bits & UFFD_WP) === 0 ? WRITTEN : 0
+  if (bits === 0) return written
+  if ((bits & PRESENT) === 0) return SWAPPED | written | ((bits & GUARD) !== 0 ? IS_GUARD : 0)
   const isNormal = (bits & (ZERO | SPECIAL)) === 0
   const asked = ((scan.mask | scan.anyOf | scan.wanted) & FILE) !== 0
   const file = asked && isNormal && !k.frames.has(pfn, F_ANON) ? FILE : 0
-  return IS_PRESENT | WRITTEN | file | ((bits & ZERO) !== 0 ? PFNZERO : 0)
+  return IS_PRESENT | written | file | ((bits & ZERO) !== 0 ? PFNZERO : 0)
 }
 
 function isInteresting(scan: Scan, kinds: number): boolean {

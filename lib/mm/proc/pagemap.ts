@@ -2,12 +2,12 @@
  *
  *     bit 63 present | 62 marker | 61 of a file | 58 guard | 57 uffd-wp | 56 mapped once | 55 soft-dirty | 0..54 frame number
  *
- * Nothing tracks soft-dirty here, and no entry is write-protected by userfaultfd yet.
+ * Nothing tracks soft-dirty here: that bit is never set.
  * @source fs/proc/task_mmu.c pagemap_read, pte_to_pagemap_entry; mm/pagewalk.c walk_page_test (v6.18)
  */
 import { VM_PFNMAP } from "../../flags/bits.ts"
 import { EFAULT, EINVAL } from "../../flags/Errno.ts"
-import { GUARD, PRESENT, SPECIAL, ZERO } from "../../flags/PteFlags.ts"
+import { GUARD, POISON, PRESENT, SPECIAL, UFFD_WP, ZERO } from "../../flags/PteFlags.ts"
 import { mmapUnlock, needMmap, READ, tryMmap } from "../area/mmap-lock.ts"
 import type { Verb } from "../base/stop.ts"
 import { PMD_PAGES, registerOf, TASK_PAGES, type Vpn, type Word } from "../base/units.ts"
@@ -22,13 +22,14 @@ export const ENTRY_BYTES = 8
 
 /** Flags as bits of the high half. */
 const H_MMAP_EXCLUSIVE = 1 << (56 - 32)
+const H_UFFD_WP = 1 << (57 - 32)
 const H_GUARD_REGION = 1 << (58 - 32)
 const H_FILE = 1 << (61 - 32)
 const H_SWAP = 1 << (62 - 32)
 const H_PRESENT = 1 << (63 - 32)
 
-/** What stands in a guard's frame number: the swap type of markers, 31, and from bit 5 on which marker it is, 4. */
-const GUARD_FRAME = 31 | (4 << 5)
+/** What stands in a marker's frame number: the swap type of markers, 31, and from bit 5 on which marker it is. */
+const markerFrame = (bits: number): number => 31 | (((bits & GUARD) !== 0 ? 4 : (bits & POISON) !== 0 ? 2 : 1) << 5)
 
 /** Where bytes go: a buffer, or a user's memory. */
 export type Destination = Uint8Array | { readonly mm: Mm; readonly addr: number }
@@ -80,7 +81,7 @@ function fillWords(k: Kernel, mm: Mm, showPfn: boolean, from: Vpn, to: Vpn, word
       if (slot < 0) break // all of it is in one table
       const bits = k.ptes.bits(slot)
       if (bits === 0) continue
-      const frame = (bits & PRESENT) !== 0 ? k.ptes.pfn(slot) : GUARD_FRAME
+      const frame = (bits & PRESENT) !== 0 ? k.ptes.pfn(slot) : markerFrame(bits)
       words[(at - from) * 2] = showPfn ? frame : 0
       words[(at - from) * 2 + 1] = highHalf(k, bits, frame)
     }
@@ -88,8 +89,9 @@ function fillWords(k: Kernel, mm: Mm, showPfn: boolean, from: Vpn, to: Vpn, word
 }
 
 function highHalf(k: Kernel, bits: number, frame: number): number {
-  if ((bits & PRESENT) === 0) return (bits & GUARD) !== 0 ? H_SWAP | H_GUARD_REGION : H_SWAP
-  if ((bits & (ZERO | SPECIAL)) !== 0) return H_PRESENT
+  const tracked = (bits & UFFD_WP) !== 0 ? H_UFFD_WP : 0
+  if ((bits & PRESENT) === 0) return tracked | H_SWAP | ((bits & GUARD) !== 0 ? H_GUARD_REGION : 0)
+  if ((bits & (ZERO | SPECIAL)) !== 0) return tracked | H_PRESENT
   const kind = k.frames.has(frame, F_ANON) ? 0 : H_FILE
-  return H_PRESENT | kind | (k.frames.mapcount(frame) === 1 ? H_MMAP_EXCLUSIVE : 0)
+  return tracked | H_PRESENT | kind | (k.frames.mapcount(frame) === 1 ? H_MMAP_EXCLUSIVE : 0)
 }

@@ -37,7 +37,8 @@ export interface TaskMem {
 }
 
 /** Reads the counts of `mm`.
- * UNLIKE LINUX: the peak of resident pages is exact; Linux reads approximate counters for it, off by up to 64 pages.
+ * UNLIKE LINUX: the peak of resident pages is exact; Linux reads approximate counters for it, off by up to 32 pages a kind and processor,
+ * either way.
  */
 export function taskMem(k: Kernel, mm: Mm): TaskMem {
   const { mms } = k

@@ -7,17 +7,17 @@ import { stepsOf, Transcript } from "../../support/transcript.ts"
 const folder = join(import.meta.dirname, "..", "..", "golden", "proc")
 
 const kib = (line = ""): number => Number(/(\d+) kB$/.exec(line)?.[1])
-/** Pages that Linux's counters keep back in each processor's part of them before they are added to the whole. */
+/** Pages that a processor keeps back, of each of Linux's counters, before it adds them to the whole: used or given back. */
 const BATCH = 32
 
-/** The recorded lines, with our peak of resident pages in place of theirs where theirs is that much too low as counters
+/** The recorded lines, with our peak of resident pages in place of theirs where theirs is no further off than counters
  * that are added up in batches make it: three of them, of one processor.
  */
 function withPeak(recorded: readonly string[], ours: readonly string[]): readonly string[] {
   return recorded.map((line, i) => {
     if (!line.startsWith("VmHWM:")) return line
-    const missing = kib(ours[i]) - kib(line)
-    return missing >= 0 && missing < 3 * BATCH * 4 ? ours[i]! : line
+    const keptBack = Math.abs(kib(ours[i]) - kib(line))
+    return keptBack < 3 * BATCH * 4 ? ours[i]! : line
   })
 }
 

@@ -25,6 +25,8 @@ NAMES = dict(
     MADV_POPULATE_READ=22, MADV_POPULATE_WRITE=23, MADV_DONTNEED_LOCKED=24, MADV_GUARD_INSTALL=102,
     MADV_GUARD_REMOVE=103, MCL_CURRENT=1, MCL_FUTURE=2, MCL_ONFAULT=4, MLOCK_ONFAULT=1,
     FALLOC_FL_KEEP_SIZE=1, FALLOC_FL_PUNCH_HOLE=2,
+    UFFD_FEATURE_WP_UNPOPULATED=1 << 13, UFFD_FEATURE_WP_ASYNC=1 << 15, UFFDIO_REGISTER_MODE_MISSING=1,
+    UFFDIO_REGISTER_MODE_WP=2,
     PROCMAP_QUERY=0xC0686611, PAGEMAP_SCAN=0xC0606610)
 KIND = dict(SYSCALL=0, LOAD=1, STORE=2, FORK=3, EXIT=4, PEEK=5, POKE=6)
 CHUNK = 256
@@ -187,12 +189,31 @@ class World:
     def open(self, process, fd, name):
         """Opens /proc/self/NAME as descriptor `fd`."""
         path = f"/proc/self/{name}".encode() + b"\0"
-        reply = self.ask(process, "SYSCALL", 2, (0, 0), 1, path)
+        return self.placed(process, fd, self.ask(process, "SYSCALL", 2, (0, 0), 1, path))
+
+    def placed(self, process, fd, reply):
+        """Gives the descriptor of a reply the number `fd`."""
         if reply[0] < 0:
             return self.result(reply)
         got = self.ask(process, "SYSCALL", 33, (reply[0], word(fd)))
         self.ask(process, "SYSCALL", 3, (reply[0],))
         return self.result(got)
+
+    def uffd(self, process, fd, features):
+        """A userfaultfd as descriptor `fd`, and what it and its user agree upon."""
+        self.placed(process, fd, self.ask(process, "SYSCALL", 323, (0,)))
+        return self.struct(process, fd, 0xC018AA3F, 0xAA, word(features), 0)
+
+    def register(self, process, fd, at, length, mode):
+        return self.struct(process, fd, 0xC020AA00, word(at), word(length), word(mode), 0)
+
+    def unregister(self, process, fd, at, length):
+        return self.struct(process, fd, 0x8010AA01, word(at), word(length))
+
+    def struct(self, process, fd, command, *words):
+        """An ioctl with a struct of 64-bit words, which is no memory of the world's."""
+        data = struct.pack(f"<{len(words)}Q", *words)
+        return self.result(self.ask(process, "SYSCALL", 16, (word(fd), command, 0), 4, data))
 
     def drop(self, process, bit):
         """Gives up a capability, by its number."""
@@ -350,7 +371,7 @@ class World:
         self.drain()
         if verb in ("r", "w"):
             return self.access(process, {"r": "LOAD", "w": "STORE"}[verb], *args)
-        if verb in ("poke", "peek", "put", "get", "open", "drop", "fork", "exit", "smaps", "status"):
+        if verb in ("poke", "peek", "put", "get", "open", "uffd", "register", "unregister", "drop", "fork", "exit", "smaps", "status"):
             return getattr(self, verb)(process, *args)
         if verb in ("maps", "smaps_rollup", "statm"):
             return self.text(process, verb)
