@@ -17,6 +17,8 @@ import { type Process, type Space, World } from "./world.ts"
 
 const agreed: Verdict = { kind: "agreed" }
 const other: Verdict = { kind: "other" }
+/** A process that nobody saw begin: there is no first map. */
+const unseen: Verdict = { kind: "unanchored", why: "the maps of processes that began before the log" }
 
 /** Guesses that are tried for one call; for one call once there were very many; and how many are very many. */
 const MOST_TRIES = 1200
@@ -88,7 +90,8 @@ export class Machine implements Player {
   private call(call: Call): Verdict {
     const process = this.processOf(call.pid)
     const { recorded } = process.space
-    const wrong = call.maps === undefined ? undefined : recorded?.apply(call.maps)
+    if (recorded === undefined) return unseen
+    const wrong = call.maps === undefined ? undefined : recorded.apply(call.maps)
     if (wrong !== undefined)
       return this.give(process, { what: "log", linux: wrong, ours: "the log contradicts itself" })
     if (call.maps !== undefined) this.rename(process.space, call.maps)
@@ -171,12 +174,14 @@ export class Machine implements Player {
 
   private drift(event: Drift): Verdict {
     const process = this.processOf(event.pid)
+    if (process.space.recorded === undefined) return other
     const found = this.changed(process, event.maps)
     return found === undefined ? agreed : this.give(process, found)
   }
 
   private signal(event: Signal): Verdict {
     const process = this.processOf(event.pid)
+    if (process.space.recorded === undefined) return other
     const found = event.maps === undefined ? undefined : this.changed(process, event.maps)
     if (found !== undefined) return this.give(process, found)
     const ours = signalContradicts(this.world, process.space, event.code, event.addr)

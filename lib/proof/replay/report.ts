@@ -59,12 +59,12 @@ function summaryOf(tally: Tally, file: string): readonly string[] {
   const ofMemory = [...calls]
     .filter(([, counts]) => counts.other < counts.total)
     .sort((a, b) => b[1].total - a[1].total)
-  if (ofMemory.length > 0) lines.push(...tableOf(ofMemory))
+  if (ofMemory.length > 0) lines.push(...tableOf(ofMemory), "")
   const elsewhere = [...calls]
     .filter(([, counts]) => counts.other === counts.total)
     .sort((a, b) => b[1].total - a[1].total)
   if (elsewhere.length > 0)
-    lines.push("", `Not judged, for they leave maps alone: ${listOf(elsewhere.map(([name, c]) => [name, c.total]))}.`)
+    lines.push(`Not judged, for they leave maps alone: ${listOf(elsewhere.map(([name, c]) => [name, c.total]))}.`)
   if (others.total > 0)
     lines.push(`Whole maps, changes between calls, signals: ${others.agreed} of ${others.total} agree.`)
   if (tally.reordered > 0)
@@ -82,7 +82,8 @@ function summaryOf(tally: Tally, file: string): readonly string[] {
       `The simulation broke, which is a bug in it. ${tally.broken}`,
       `${tally.notJudged} events after that are not judged.`
     )
-  lines.push("", verdictOf(tally))
+  if (lines.at(-1) !== "") lines.push("")
+  lines.push(verdictOf(tally))
   return lines
 }
 
@@ -117,7 +118,9 @@ function verdictOf({ agrees, broken, differences, others, total }: Tally): strin
   }
   const parts = [
     ...(broken === "" ? [] : ["Not everything could be judged"]),
-    ...(differences > 0 ? [`${differences} of ${judged} predictions are not what Linux did`] : []),
+    ...(differences > 0
+      ? [`${differences} of ${judged} predictions ${differences === 1 ? "is" : "are"} not what Linux did`]
+      : []),
     ...(total.unmodelled > 0 ? [`${plural(total.unmodelled, "call")} could not be predicted`] : [])
   ]
   return `${parts.join(", and ")}.`

@@ -36,7 +36,7 @@ const lies: Readonly<Record<string, (fields: Fields) => boolean>> = {
     line.replace(/ (.)(.)(.)(.) /, (_, r, w, x, p) => ` ${r}${w}${x === "x" ? "-" : "x"}${p} `)
   ),
   "an offset": altered((line) =>
-    line.replace(/ ([0-9a-f]{8}) /, (_, at) => ` ${(parseInt(at, 16) + 4096).toString(16).padStart(8, "0")} `)
+    line.replace(/ ([0-9a-f]{8}) /, (_, at: string) => ` ${(parseInt(at, 16) + 4096).toString(16).padStart(8, "0")} `)
   ),
   "an inode": altered((line) =>
     line.replace(/ (\d+)( \S.*)?$/, (_, inode, name = "") => ` ${Number(inode) + 1}${name}`)
