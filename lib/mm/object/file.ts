@@ -1,4 +1,5 @@
 /** Making files: what a path names, and open files of every kind. Floor 5. */
+import * as SEAL from "../../flags/SealFlags.ts"
 import { EEXIST, EINVAL, EMFILE, ENFILE, ENOENT, ENOMEM, OK } from "../../flags/Errno.ts"
 import { currentTask } from "../area/mm.ts"
 import { fput, putObject } from "../area/object.ts"
@@ -25,7 +26,7 @@ import { F_DIRTY, F_UPTODATE } from "../store/frames.ts"
 import { CAP_FOWNER, type Task } from "../store/tasks.ts"
 import { MAX_INDEX } from "../store/xarray.ts"
 import { readNow } from "./filemap.ts"
-import { F_SEAL_SEAL, shmemAddPage } from "./shmem.ts"
+import { shmemAddPage } from "./shmem.ts"
 
 /** Row of vm_operations that areas of a file get; 0 where it has none (/dev/zero: private memory, anonymous). */
 export function vmOpsOf(k: Kernel, f: File): number {
@@ -57,7 +58,7 @@ export function createFile(
   if (k.paths.has(path)) return EEXIST
   const o = k.files.allocObj(kind, sizeBytes)
   if (o === 0) return ENFILE
-  if (kind === FILE_SHMEM) k.files.setSeals(o, F_SEAL_SEAL) // only memfd_create makes files that can be sealed
+  if (kind === FILE_SHMEM) k.files.setSeals(o, SEAL.SEAL) // only memfd_create makes files that can be sealed
   if (backing !== undefined) k.files.setBacking(o, k.backings.push(backing) - 1)
   k.paths.set(path, { kind, obj: o, ops: 0, flags: 0 })
   return OK

@@ -2,6 +2,7 @@
  * access to it is a SIGBUS. Floor 5.
  * @source fs/hugetlbfs/inode.c hugetlbfs_file_mmap, hugetlb_file_setup; mm/hugetlb.c hugetlb_vm_ops (v6.18)
  */
+import * as SEAL from "../../flags/SealFlags.ts"
 import { VM_DONTEXPAND, VM_HUGETLB, VM_NORESERVE, VM_WRITE } from "../../flags/bits.ts"
 import { EINVAL, ENOMEM, OK } from "../../flags/Errno.ts"
 import { T_SIGBUS } from "../area/object.ts"
@@ -9,7 +10,6 @@ import { PMD_PAGES, type Vpn } from "../base/units.ts"
 import type { Asked, Kernel, Ops } from "../kernel.ts"
 import { FILE_HUGETLB, FMODE_READ, FMODE_WRITE, type File, type Obj } from "../store/files.ts"
 import type { Vma } from "../store/vmas.ts"
-import { F_SEAL_SEAL } from "./shmem.ts"
 
 /** Pages of a huge page of 2^`log` bytes, 0 for the usual size; 0 where there is no such size. */
 export const hugeUnit = (log: number): number =>
@@ -20,7 +20,7 @@ export function hugetlbObject(k: Kernel, sizeBytes: number, unit: number): Obj {
   const o = k.files.allocObj(FILE_HUGETLB, sizeBytes)
   if (o === 0) return 0
   k.files.setUnit(o, unit)
-  k.files.setSeals(o, F_SEAL_SEAL)
+  k.files.setSeals(o, SEAL.SEAL)
   k.files.setObjMode(o, 0o777)
   return o
 }

@@ -11,14 +11,6 @@ import { F_SWAPBACKED, F_UPTODATE } from "../store/frames.ts"
 import type { Mm } from "../store/mms.ts"
 import { MAX_INDEX } from "../store/xarray.ts"
 
-/** No seal may be added. */
-export const F_SEAL_SEAL = 1
-export const F_SEAL_SHRINK = 2
-export const F_SEAL_GROW = 4
-export const F_SEAL_WRITE = 8
-export const F_SEAL_FUTURE_WRITE = 16
-export const F_SEAL_EXEC = 32
-
 /** vm_operations of shared memory. */
 export const shmemOps: Ops = {
   name: "shmem",

@@ -1,6 +1,7 @@
 /** System calls on files, as far as they change what is mapped: read, write, truncate, punch. Floor 6.
  * @source mm/shmem.c shmem_file_write_iter, shmem_fallocate, shmem_setattr (v6.18)
  */
+import * as SEAL from "../../flags/SealFlags.ts"
 import {
   EBADF,
   EFAULT,
@@ -18,14 +19,7 @@ import type { Verb } from "../base/stop.ts"
 import { lowBits, registerOf, TASK_SIZE, type Word } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { isOwnerOrCapable, readObject, writeBegin, writeEnd } from "../object/file.ts"
-import {
-  F_SEAL_EXEC,
-  F_SEAL_FUTURE_WRITE,
-  F_SEAL_GROW,
-  F_SEAL_SHRINK,
-  F_SEAL_WRITE,
-  shmemAddPage
-} from "../object/shmem.ts"
+import { shmemAddPage } from "../object/shmem.ts"
 import { punchHole, truncateObject } from "../object/truncate.ts"
 import type { FaultStops } from "../page/fault.ts"
 import {
@@ -114,8 +108,8 @@ export function pwrite(k: Kernel, task: number, fd: Word, data: Uint8Array, off:
  */
 function pageToWrite(k: Kernel, o: number, at: number, n: number): number {
   const seals = k.files.seals(o)
-  if ((seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) !== 0) return EPERM
-  if ((seals & F_SEAL_GROW) !== 0 && at + n > k.files.size[o]!) return EPERM
+  if ((seals & (SEAL.WRITE | SEAL.FUTURE_WRITE)) !== 0) return EPERM
+  if ((seals & SEAL.GROW) !== 0 && at + n > k.files.size[o]!) return EPERM
   if (at >= MAX_INDEX * 4096) return EFBIG
   const p = writeBegin(k, o, at)
   return p < 0 ? ENOSPC : p
@@ -200,8 +194,8 @@ export function ftruncate(k: Kernel, task: number, fd: Word, size: Word): number
   if (kind === FILE_SECRET && k.files.size[o] !== 0) return EINVAL
   if (kind === FILE_HUGETLB && to % (k.files.unit(o) * 4096) !== 0) return EINVAL
   const seals = k.files.seals(o)
-  if (to < k.files.size[o]! && (seals & F_SEAL_SHRINK) !== 0) return EPERM
-  if (to > k.files.size[o]! && (seals & F_SEAL_GROW) !== 0) return EPERM
+  if (to < k.files.size[o]! && (seals & SEAL.SHRINK) !== 0) return EPERM
+  if (to > k.files.size[o]! && (seals & SEAL.GROW) !== 0) return EPERM
   if (to > MAX_INDEX * 4096) return EFBIG
   truncateObject(k, o, to)
   return OK
@@ -217,7 +211,7 @@ export function fchmod(k: Kernel, task: number, fd: Word, mode: Word): number {
   const o = k.files.obj(f)
   const want = lowBits(mode) & 0o7777
   if (!isOwnerOrCapable(k, task, o)) return EPERM
-  if ((k.files.seals(o) & F_SEAL_EXEC) !== 0 && ((k.files.objMode(o) ^ want) & 0o111) !== 0) return EPERM
+  if ((k.files.seals(o) & SEAL.EXEC) !== 0 && ((k.files.objMode(o) ^ want) & 0o111) !== 0) return EPERM
   k.files.setObjMode(o, want)
   return OK
 }
@@ -244,11 +238,11 @@ export function fallocate(k: Kernel, task: number, fd: Word, mode: Word, off: Wo
   const to = from + Number(signed(len))
   const seals = k.files.seals(o)
   if ((m & FALLOC_PUNCH_HOLE) !== 0) {
-    if ((seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) !== 0) return EPERM
+    if ((seals & (SEAL.WRITE | SEAL.FUTURE_WRITE)) !== 0) return EPERM
     punchHole(k, o, from, to)
     return OK
   }
-  if ((seals & F_SEAL_GROW) !== 0 && to > k.files.size[o]!) return EPERM
+  if ((seals & SEAL.GROW) !== 0 && to > k.files.size[o]!) return EPERM
   if (kind === FILE_HUGETLB) return ENOSPC // the pool is empty
   if (to > MAX_INDEX * 4096) return EFBIG
   for (let i = Math.floor(from / 4096); i * 4096 < to; i++) {

@@ -4,6 +4,7 @@
  *
  * @source mm/madvise.c madvise_dontneed_free, madvise_remove (v6.18)
  */
+import * as SEAL from "../../flags/SealFlags.ts"
 import * as MADV from "../../flags/AdviceFlags.ts"
 import { VM_LOCKED, VM_MAYWRITE, VM_PFNMAP, VM_SHARED } from "../../flags/bits.ts"
 import { EACCES, EBADF, EINVAL, ENOMEM, EPERM, OK } from "../../flags/Errno.ts"
@@ -13,7 +14,6 @@ import { userfaultfdRemove, userfaultfdRemoveComplete } from "../area/uffd-event
 import type { Verb } from "../base/stop.ts"
 import type { Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
-import { F_SEAL_FUTURE_WRITE, F_SEAL_WRITE } from "../object/shmem.ts"
 import { punchHole } from "../object/truncate.ts"
 import { freeLazily } from "../page/advise.ts"
 import { reclaimTables, ZAP_COWS, zapNow } from "../page/zap.ts"
@@ -113,7 +113,7 @@ export function* remove(k: Kernel, lock: WalkLock, v: Vma, start: Vpn, end: Vpn)
 
 function punch(k: Kernel, f: number, o: number, first: number, pages: number): number {
   if ((k.files.mode(f) & FMODE_WRITE) === 0) return EBADF
-  if ((k.files.seals(o) & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) !== 0) return EPERM
+  if ((k.files.seals(o) & (SEAL.WRITE | SEAL.FUTURE_WRITE)) !== 0) return EPERM
   punchHole(k, o, first * 4096, (first + pages) * 4096)
   return OK
 }

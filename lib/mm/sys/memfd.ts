@@ -1,6 +1,8 @@
 /** memfd_create, memfd_secret, and the seals of shared memory. Floor 6.
  * @source mm/memfd.c memfd_create, memfd_add_seals, memfd_get_seals; mm/secretmem.c memfd_secret (v6.18)
  */
+import * as MFD from "../../flags/MemfdFlags.ts"
+import * as SEAL from "../../flags/SealFlags.ts"
 import { EACCES, EBADF, EBUSY, EFAULT, EINVAL, EMFILE, ENFILE, ENODEV, EPERM, OK } from "../../flags/Errno.ts"
 import { HUGE_SHIFT } from "../../flags/MapFlags.ts"
 import type { Verb } from "../base/stop.ts"
@@ -8,32 +10,13 @@ import { lowBits, type Word } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { installFd, openAnonymous, RDWR } from "../object/file.ts"
 import { hugetlbSetup, hugeUnit } from "../object/hugetlb.ts"
-import {
-  F_SEAL_EXEC,
-  F_SEAL_FUTURE_WRITE,
-  F_SEAL_GROW,
-  F_SEAL_SEAL,
-  F_SEAL_SHRINK,
-  F_SEAL_WRITE
-} from "../object/shmem.ts"
 import type { FaultStops } from "../page/fault.ts"
 import { type File, FILE_HUGETLB, FILE_NOEXEC, FILE_SECRET, FILE_SHMEM, FMODE_WRITE } from "../store/files.ts"
 import type { Task } from "../store/tasks.ts"
 import { hugeLog } from "./hugetlb.ts"
 import { strncpyFromUser } from "./usercopy.ts"
 
-/** Flags of memfd_create. */
-export const MFD_CLOEXEC = 1
-/** Seals may be added. */
-export const MFD_ALLOW_SEALING = 2
-/** Of huge pages. */
-export const MFD_HUGETLB = 4
-/** Not executable, and sealed to stay so. */
-export const MFD_NOEXEC_SEAL = 8
-/** Executable. */
-export const MFD_EXEC = 16
-
-const MFD_ALL = MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB | MFD_NOEXEC_SEAL | MFD_EXEC
+const MFD_ALL = MFD.CLOEXEC | MFD.ALLOW_SEALING | MFD.HUGETLB | MFD.NOEXEC_SEAL | MFD.EXEC
 const MFD_HUGE_SIZE = 0x3f << HUGE_SHIFT
 /** Bytes of a name; "memfd:" and it are a name of a file. */
 const MOST_NAME = 249
@@ -63,28 +46,28 @@ export function memfdNamed(k: Kernel, task: Task, name: string, flags: Word): nu
   const bad = checkFlags(k, fl)
   if (bad < 0) return bad
   if (new TextEncoder().encode(name).length > MOST_NAME) return EINVAL
-  if ((fl & (MFD_EXEC | MFD_NOEXEC_SEAL)) === 0 && k.config.memfdNoexec > 0) fl |= MFD_NOEXEC_SEAL
+  if ((fl & (MFD.EXEC | MFD.NOEXEC_SEAL)) === 0 && k.config.memfdNoexec > 0) fl |= MFD.NOEXEC_SEAL
   if (k.tasks.freeFd(task) < 0) return EMFILE
   const shown = `/memfd:${name} (deleted)`
-  const unit = (fl & MFD_HUGETLB) !== 0 ? hugeUnit(hugeLog(fl)) : 0
-  if ((fl & MFD_HUGETLB) !== 0 && unit === 0) return ENODEV
+  const unit = (fl & MFD.HUGETLB) !== 0 ? hugeUnit(hugeLog(fl)) : 0
+  if ((fl & MFD.HUGETLB) !== 0 && unit === 0) return ENODEV
   const f = unit === 0 ? openAnonymous(k, FILE_SHMEM, RDWR, shown) : hugetlbSetup(k, shown, 0, unit)
   if (f === 0) return ENFILE
   const o = k.files.obj(f)
   k.files.setUid(o, k.tasks.uid(task))
-  const isNoexec = (fl & MFD_NOEXEC_SEAL) !== 0
+  const isNoexec = (fl & MFD.NOEXEC_SEAL) !== 0
   k.files.setObjMode(o, isNoexec ? 0o666 : 0o777)
-  k.files.setSeals(o, isNoexec ? F_SEAL_EXEC : (fl & MFD_ALLOW_SEALING) !== 0 ? 0 : F_SEAL_SEAL)
+  k.files.setSeals(o, isNoexec ? SEAL.EXEC : (fl & MFD.ALLOW_SEALING) !== 0 ? 0 : SEAL.SEAL)
   const fd = installFd(k, task, f)
-  if (fd >= 0 && (fl & MFD_CLOEXEC) !== 0) k.tasks.setCloexec(task, fd)
+  if (fd >= 0 && (fl & MFD.CLOEXEC) !== 0) k.tasks.setCloexec(task, fd)
   return fd
 }
 
 /** @returns OK | EINVAL | EACCES */
 function checkFlags(k: Kernel, fl: number): number {
-  if ((fl & ~((fl & MFD_HUGETLB) !== 0 ? MFD_ALL | MFD_HUGE_SIZE : MFD_ALL)) !== 0) return EINVAL
-  if ((fl & MFD_EXEC) !== 0 && (fl & MFD_NOEXEC_SEAL) !== 0) return EINVAL
-  return (fl & MFD_EXEC) !== 0 && k.config.memfdNoexec === 2 ? EACCES : OK
+  if ((fl & ~((fl & MFD.HUGETLB) !== 0 ? MFD_ALL | MFD_HUGE_SIZE : MFD_ALL)) !== 0) return EINVAL
+  if ((fl & MFD.EXEC) !== 0 && (fl & MFD.NOEXEC_SEAL) !== 0) return EINVAL
+  return (fl & MFD.EXEC) !== 0 && k.config.memfdNoexec === 2 ? EACCES : OK
 }
 
 /** Makes an empty file of secret memory: its size can be set once, and only shared mappings reach it.
@@ -126,10 +109,10 @@ export function addSeals(k: Kernel, task: Task, fd: Word, bits: Word): number {
   if ((add & ~ALL_SEALS) !== 0 || !hasSeals(k, f)) return EINVAL
   const o = k.files.obj(f)
   const have = k.files.seals(o)
-  if ((have & F_SEAL_SEAL) !== 0) return EPERM
-  if ((add & F_SEAL_EXEC) !== 0 && (k.files.objMode(o) & 0o111) !== 0)
-    add |= F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE
-  if ((add & F_SEAL_WRITE) !== 0 && (have & F_SEAL_WRITE) === 0 && k.files.writable(o) > 0) return EBUSY
+  if ((have & SEAL.SEAL) !== 0) return EPERM
+  if ((add & SEAL.EXEC) !== 0 && (k.files.objMode(o) & 0o111) !== 0)
+    add |= SEAL.SHRINK | SEAL.GROW | SEAL.WRITE | SEAL.FUTURE_WRITE
+  if ((add & SEAL.WRITE) !== 0 && (have & SEAL.WRITE) === 0 && k.files.writable(o) > 0) return EBUSY
   k.files.setSeals(o, have | add)
   return OK
 }

@@ -1,6 +1,8 @@
 /** mlock, mlock2, munlock, mlockall, munlockall. Floor 6.
  * @source mm/mlock.c do_mlock, apply_vma_lock_flags, mlock_fixup, apply_mlockall_flags (v6.18)
  */
+import * as MCL from "../../flags/MlockallFlags.ts"
+import * as MLOCK from "../../flags/MlockFlags.ts"
 import { VM_LOCKED, VM_LOCKED_MASK, VM_LOCKONFAULT, VM_SPECIAL, VMH_DROPPABLE } from "../../flags/bits.ts"
 import { EAGAIN, EINVAL, ENOMEM, EPERM, OK } from "../../flags/Errno.ts"
 import { canDoMlock } from "../area/account.ts"
@@ -28,12 +30,6 @@ import { CAP_IPC_LOCK, RLIMIT_MEMLOCK } from "../store/tasks.ts"
 import type { Vma } from "../store/vmas.ts"
 import { mmPopulate } from "./populate.ts"
 
-/** mlock2: lock pages when they are touched, do not bring them in. */
-export const MLOCK_ONFAULT = 1
-export const MCL_CURRENT = 1
-export const MCL_FUTURE = 2
-export const MCL_ONFAULT = 4
-
 /** Locks the pages of `[addr, addr + len)` into memory: both ends are rounded outwards.
  * @param flags - 0 | MLOCK_ONFAULT
  * @returns OK | EINVAL flags, or the range wraps | EPERM no right to | ENOMEM the limit, a hole, or a page that cannot be had |
@@ -42,7 +38,7 @@ export const MCL_ONFAULT = 4
  * @locks takes mmap write, then what population takes
  */
 export function* mlock(k: Kernel, task: number, addr: Word, len: Word, flags: Word = 0): Verb<FaultStops> {
-  if ((lowBits(flags) & ~MLOCK_ONFAULT) !== 0 || highBits(flags) !== 0) return EINVAL
+  if ((lowBits(flags) & ~MLOCK.ONFAULT) !== 0 || highBits(flags) !== 0) return EINVAL
   if (!canDoMlock(k, task)) return EPERM
   const mm = enter(k, task)
   const start = pageOf(addr)
@@ -86,18 +82,18 @@ export function* munlock(k: Kernel, task: number, addr: Word, len: Word): Verb<A
  */
 export function* mlockall(k: Kernel, task: number, flags: Word): Verb<FaultStops> {
   const f = lowBits(flags)
-  if (f === 0 || (f & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) !== 0 || f === MCL_ONFAULT) return EINVAL
+  if (f === 0 || (f & ~(MCL.CURRENT | MCL.FUTURE | MCL.ONFAULT)) !== 0 || f === MCL.ONFAULT) return EINVAL
   if (!canDoMlock(k, task)) return EPERM
   const mm = enter(k, task)
   if (k.runs.preempt) yield k.runs.point()
   if (!tryMmap(k, mm, WRITE)) yield needMmap(k, mm, WRITE)
   try {
     const limit = Math.floor(k.tasks.rlimit(task, RLIMIT_MEMLOCK) / 4096)
-    if ((f & MCL_CURRENT) !== 0 && k.mms.stat(mm, TOTAL_VM) > limit && !k.tasks.capable(task, CAP_IPC_LOCK))
+    if ((f & MCL.CURRENT) !== 0 && k.mms.stat(mm, TOTAL_VM) > limit && !k.tasks.capable(task, CAP_IPC_LOCK))
       return ENOMEM
-    const bits = (f & MCL_ONFAULT) !== 0 ? VM_LOCKED_MASK : VM_LOCKED
-    k.mms.setDefFlags(mm, (k.mms.defFlags(mm) & ~VM_LOCKED_MASK) | ((f & MCL_FUTURE) !== 0 ? bits : 0))
-    if ((f & MCL_CURRENT) === 0) return OK
+    const bits = (f & MCL.ONFAULT) !== 0 ? VM_LOCKED_MASK : VM_LOCKED
+    k.mms.setDefFlags(mm, (k.mms.defFlags(mm) & ~VM_LOCKED_MASK) | ((f & MCL.FUTURE) !== 0 ? bits : 0))
+    if ((f & MCL.CURRENT) === 0) return OK
     yield* flagAll(k, mm, bits)
   } finally {
     mmapUnlock(k, mm, WRITE)

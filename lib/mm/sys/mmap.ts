@@ -6,6 +6,7 @@
  *
  * @source mm/mmap.c ksys_mmap_pgoff, do_mmap; mm/vma.c mmap_region, __mmap_region (v6.18)
  */
+import * as SEAL from "../../flags/SealFlags.ts"
 import {
   VM_DONTDUMP,
   VM_EXEC,
@@ -52,7 +53,6 @@ import { T_MMAP } from "../base/trace.ts"
 import { addrOf, isZero, lowBits, offsetInPage, pageOf, pagesUp, type Word, WORD_PAGES } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { hugetlbSetup, hugeUnit } from "../object/hugetlb.ts"
-import { F_SEAL_FUTURE_WRITE, F_SEAL_WRITE } from "../object/shmem.ts"
 import type { FaultStops } from "../page/fault.ts"
 import { GIVE_UP } from "../page/need.ts"
 import {
@@ -267,7 +267,7 @@ function checkFile(k: Kernel, q: Request): number {
 /** memfd seals: no new writable shared mapping, and none that could become so. */
 function checkSeals(k: Kernel, q: Request): number {
   const seals = k.files.seals(k.files.obj(q.file))
-  if ((seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) === 0 || (q.lo & VM_SHARED) === 0) return OK
+  if ((seals & (SEAL.WRITE | SEAL.FUTURE_WRITE)) === 0 || (q.lo & VM_SHARED) === 0) return OK
   if ((q.lo & VM_WRITE) !== 0) return EPERM
   q.lo &= ~VM_MAYWRITE
   return OK

@@ -1,6 +1,7 @@
 /** mremap's move of one area: a copy at the new place, the pages over to it, the source away. Floor 6. Everything in pages.
  * @source mm/mremap.c move_vma, copy_vma_and_data, unmap_source_vma (v6.18)
  */
+import * as MREMAP from "../../flags/MremapFlags.ts"
 import { VM_ACCOUNT, VM_LOCKED, VM_LOCKED_MASK } from "../../flags/bits.ts"
 import { ENOMEM, OK } from "../../flags/Errno.ts"
 import { UFFD_WP } from "../../flags/PteFlags.ts"
@@ -19,10 +20,6 @@ import { HIWATER_VM, LOCKED_VM, type Mm } from "../store/mms.ts"
 import type { Uffd } from "../store/uffds.ts"
 import type { Vma } from "../store/vmas.ts"
 import { unmapRange } from "./munmap.ts"
-
-export const MREMAP_MAYMOVE = 1
-export const MREMAP_FIXED = 2
-export const MREMAP_DONTUNMAP = 4
 
 /** What is being done (vma_remap_struct). */
 export interface Remap {
@@ -83,7 +80,7 @@ export function* moveArea(k: Kernel, q: Remap, to: Vpn): Verb<AreaStops> {
     if (veto < 0) return veto
   }
   const lo = k.vmas.flags(v)
-  const keep = (q.flags & MREMAP_DONTUNMAP) !== 0
+  const keep = (q.flags & MREMAP.DONTUNMAP) !== 0
   const charged = (lo & VM_ACCOUNT) === 0 ? 0 : keep ? newLen : newLen - oldLen
   if (charged > 0 && enoughMemory(k, mm, charged) !== OK) return ENOMEM
   // Linux charges a move that shrinks as if it grew by as much: a length far beyond the area's end is refused.

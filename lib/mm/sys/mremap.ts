@@ -6,6 +6,7 @@
  *
  * @source mm/mremap.c do_mremap, check_prep_vma, remap_move, mremap_to, mremap_at, move_vma (v6.18)
  */
+import * as MREMAP from "../../flags/MremapFlags.ts"
 import {
   VM_ACCOUNT,
   VM_DONTEXPAND,
@@ -51,21 +52,11 @@ import type { FaultStops } from "../page/fault.ts"
 import { FILE_SHM, FILE_ZERO } from "../store/files.ts"
 import type { Vma } from "../store/vmas.ts"
 import { alignRemap } from "./hugetlb.ts"
-import {
-  account,
-  moveArea,
-  MREMAP_DONTUNMAP,
-  MREMAP_FIXED,
-  MREMAP_MAYMOVE,
-  rangeLike,
-  type Remap
-} from "./mremap-move.ts"
+import { account, moveArea, rangeLike, type Remap } from "./mremap-move.ts"
 import { unmapRange } from "./munmap.ts"
 import { mmPopulate } from "./populate.ts"
 
-export { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from "./mremap-move.ts"
-
-const impliesNew = (q: Remap): boolean => (q.flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) !== 0
+const impliesNew = (q: Remap): boolean => (q.flags & (MREMAP.FIXED | MREMAP.DONTUNMAP)) !== 0
 
 /** Changes the length or the place of a mapping.
  * @param addr - byte address, page aligned
@@ -114,7 +105,7 @@ export function* mremap(
   let r: number
   let killed = true
   try {
-    if ((q.flags & MREMAP_FIXED) !== 0 && q.oldLen === q.newLen) r = yield* moveAll(k, q)
+    if ((q.flags & MREMAP.FIXED) !== 0 && q.oldLen === q.newLen) r = yield* moveAll(k, q)
     else {
       q.vma = k.maple.lookup(mm, q.at)
       r = checkArea(k, q)
@@ -159,12 +150,12 @@ function dropTold(k: Kernel, q: Remap): void {
 }
 
 function checkParams(k: Kernel, q: Remap, off: number, newOff: number): number {
-  if ((q.flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) !== 0) return EINVAL
+  if ((q.flags & ~(MREMAP.MAYMOVE | MREMAP.FIXED | MREMAP.DONTUNMAP)) !== 0) return EINVAL
   if (off !== 0 || q.newLen === 0 || q.newLen > TASK_PAGES) return EINVAL
   if (!impliesNew(q)) return OK
   if (q.to > TASK_PAGES - q.newLen || newOff !== 0) return EINVAL
-  if ((q.flags & MREMAP_MAYMOVE) === 0) return EINVAL
-  if ((q.flags & MREMAP_DONTUNMAP) !== 0 && q.oldLen !== q.newLen) return EINVAL
+  if ((q.flags & MREMAP.MAYMOVE) === 0) return EINVAL
+  if ((q.flags & MREMAP.DONTUNMAP) !== 0 && q.oldLen !== q.newLen) return EINVAL
   if ((q.at + q.oldLen) % WORD_PAGES > q.to && q.to + q.newLen > q.at) return EINVAL
   return k.maple.size(q.mm) + 2 >= k.config.maxMapCount - 3 ? ENOMEM : OK
 }
@@ -179,7 +170,7 @@ function checkArea(k: Kernel, q: Remap): number {
   if (grow <= 0 && !impliesNew(q)) return OK
   const lo = k.vmas.flags(v)
   if (q.oldLen === 0 && (lo & (VM_SHARED | VM_MAYSHARE)) === 0) return EINVAL
-  if ((q.flags & MREMAP_DONTUNMAP) !== 0 && (lo & (VM_DONTEXPAND | VM_PFNMAP)) !== 0) return EINVAL
+  if ((q.flags & MREMAP.DONTUNMAP) !== 0 && (lo & (VM_DONTEXPAND | VM_PFNMAP)) !== 0) return EINVAL
   if (Math.min(q.oldLen, q.newLen) > k.vmas.endOf(v) - q.at) return EFAULT
   if (grow <= 0) return OK
   if ((lo & (VM_DONTEXPAND | VM_PFNMAP)) !== 0) return EFAULT
@@ -230,7 +221,7 @@ function mayMoveWithOthers(k: Kernel, v: Vma): boolean {
 
 /** mremap_to: to a place that the caller named, or (DONTUNMAP) hinted at. */
 function* remapTo(k: Kernel, q: Remap): Verb<AreaStops> {
-  if ((q.flags & MREMAP_FIXED) !== 0) {
+  if ((q.flags & MREMAP.FIXED) !== 0) {
     const r = yield* unmapRange(k, q.mm, q.to, q.to + q.newLen, q.early)
     if (r < 0) return r
     q.vma = k.maple.lookup(q.mm, q.at) // it may have gone with the target
@@ -243,7 +234,7 @@ function* remapTo(k: Kernel, q: Remap): Verb<AreaStops> {
     q.oldLen = q.newLen
     q.vma = k.maple.lookup(q.mm, q.at)
   }
-  if ((q.flags & MREMAP_DONTUNMAP) !== 0 && !mayExpandVm(k, q.mm, k.vmas.flags(q.vma), q.oldLen)) return ENOMEM
+  if ((q.flags & MREMAP.DONTUNMAP) !== 0 && !mayExpandVm(k, q.mm, k.vmas.flags(q.vma), q.oldLen)) return ENOMEM
   const to = place(k, q)
   return to < 0 ? to : yield* moveArea(k, q, to)
 }
@@ -280,7 +271,7 @@ function* remapAt(k: Kernel, q: Remap): Verb<AreaStops> {
     account(k, q.mm, lo, grow)
     return q.at
   }
-  if ((q.flags & MREMAP_MAYMOVE) === 0) return ENOMEM
+  if ((q.flags & MREMAP.MAYMOVE) === 0) return ENOMEM
   const to = place(k, q)
   return to < 0 ? to : yield* moveArea(k, q, to)
 }
@@ -295,7 +286,7 @@ function canExpand(k: Kernel, q: Remap, end: Vpn): boolean {
 function place(k: Kernel, q: Remap): number {
   const v = q.vma
   const hint = impliesNew(q) ? q.to : 0
-  const fixed = (q.flags & MREMAP_FIXED) !== 0 ? FIXED : 0
+  const fixed = (q.flags & MREMAP.FIXED) !== 0 ? FIXED : 0
   const type = (k.vmas.flags(v) & VM_MAYSHARE) !== 0 ? SHARED : PRIVATE
   const pgoff = k.vmas.pgoff(v) + (q.at - k.vmas.startOf(v))
   return getUnmappedArea(k, q.mm, hint, 0, q.newLen, fixed | type, k.vmas.file(v), pgoff)

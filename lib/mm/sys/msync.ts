@@ -1,6 +1,7 @@
 /** msync: checks, and synchronises shared files. Floor 6.
  * @source mm/msync.c (v6.18)
  */
+import * as MS from "../../flags/MsyncFlags.ts"
 import { VM_LOCKED, VM_SHARED } from "../../flags/bits.ts"
 import { EBUSY, EINVAL, ENOMEM, OK } from "../../flags/Errno.ts"
 import { enter } from "../area/mm.ts"
@@ -12,10 +13,6 @@ import { highBits, lowBits, offsetInPage, pageOf, pagesUp, type Vpn, type Word, 
 import type { Kernel } from "../kernel.ts"
 import type { Mm } from "../store/mms.ts"
 import type { Vma } from "../store/vmas.ts"
-
-export const MS_ASYNC = 1
-export const MS_INVALIDATE = 2
-export const MS_SYNC = 4
 
 /** How far it is. */
 interface Walk {
@@ -40,9 +37,9 @@ export function* msync(
   flags: Word
 ): Verb<"NEED_LOCK" | "NEED_HOOK" | "PREEMPT"> {
   const f = lowBits(flags)
-  if ((f & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) !== 0 || highBits(flags) !== 0 || offsetInPage(addr) !== 0)
+  if ((f & ~(MS.ASYNC | MS.INVALIDATE | MS.SYNC)) !== 0 || highBits(flags) !== 0 || offsetInPage(addr) !== 0)
     return EINVAL
-  if ((f & (MS_ASYNC | MS_SYNC)) === (MS_ASYNC | MS_SYNC)) return EINVAL
+  if ((f & (MS.ASYNC | MS.SYNC)) === (MS.ASYNC | MS.SYNC)) return EINVAL
   const pages = pagesUp(len)
   const end = pageOf(addr) + pages
   if (end >= WORD_PAGES) return ENOMEM
@@ -81,12 +78,12 @@ function look(k: Kernel, mm: Mm, walk: Walk): Vma {
     if (v === 0) return ENOMEM
     if (k.vmas.startOf(v) > walk.at) {
       walk.hole = ENOMEM
-      if (walk.flags === MS_ASYNC || k.vmas.startOf(v) >= walk.end) return ENOMEM
+      if (walk.flags === MS.ASYNC || k.vmas.startOf(v) >= walk.end) return ENOMEM
       walk.at = k.vmas.startOf(v)
     }
     const lo = k.vmas.flags(v)
-    if ((walk.flags & MS_INVALIDATE) !== 0 && (lo & VM_LOCKED) !== 0) return EBUSY
-    if ((walk.flags & MS_SYNC) !== 0 && (lo & VM_SHARED) !== 0 && hasHook(k, v, H_MSYNC)) return v
+    if ((walk.flags & MS.INVALIDATE) !== 0 && (lo & VM_LOCKED) !== 0) return EBUSY
+    if ((walk.flags & MS.SYNC) !== 0 && (lo & VM_SHARED) !== 0 && hasHook(k, v, H_MSYNC)) return v
     walk.at = k.vmas.endOf(v)
   }
   return walk.hole

@@ -2,6 +2,7 @@
  * UNLIKE LINUX: there is no auxiliary vector and no executable to be set; EINVAL.
  * @source kernel/sys.c prctl_set_mm, prctl_set_mm_map, validate_prctl_map_addr (v6.18)
  */
+import * as PR from "../../flags/PrctlFlags.ts"
 import { EFAULT, EINVAL, EPERM, OK } from "../../flags/Errno.ts"
 import { mmapUnlock, needMmap, READ, tryMmap } from "../area/mmap-lock.ts"
 import type { Verb } from "../base/stop.ts"
@@ -24,16 +25,6 @@ import {
 } from "../store/mms.ts"
 import { CAP_SYS_ADMIN, CAP_SYS_RESOURCE, RLIMIT_DATA, type Task } from "../store/tasks.ts"
 import { copyFromUser, copyToUser } from "./usercopy.ts"
-
-export const PR_SET_MM_START_CODE = 1
-export const PR_SET_MM_START_STACK = 5
-export const PR_SET_MM_START_BRK = 6
-export const PR_SET_MM_BRK = 7
-export const PR_SET_MM_ARG_START = 8
-export const PR_SET_MM_ENV_END = 11
-export const PR_SET_MM_AUXV = 12
-export const PR_SET_MM_MAP = 14
-export const PR_SET_MM_MAP_SIZE = 15
 
 /** Options 1..11, and the words of a map from 0 on in `mapped`. */
 const single = [
@@ -71,13 +62,13 @@ const MAP_BYTES = 104
  */
 export function* prctlSetMm(k: Kernel, task: Task, option: Word, addr: Word, c: Word, d: Word): Verb<FaultStops> {
   const opt = lowBits(option)
-  const takesLength = opt === PR_SET_MM_AUXV || opt === PR_SET_MM_MAP || opt === PR_SET_MM_MAP_SIZE
+  const takesLength = opt === PR.SET_MM_AUXV || opt === PR.SET_MM_MAP || opt === PR.SET_MM_MAP_SIZE
   if (!isZero(d) || (!isZero(c) && !takesLength)) return EINVAL
-  if (opt === PR_SET_MM_MAP_SIZE) {
+  if (opt === PR.SET_MM_MAP_SIZE) {
     const size = new Uint8Array(Uint32Array.of(MAP_BYTES).buffer)
     return (yield* copyToUser(k, k.tasks.mm(task), addr, size)) === 0 ? OK : EFAULT
   }
-  if (opt === PR_SET_MM_MAP) return yield* setMap(k, task, addr, c)
+  if (opt === PR.SET_MM_MAP) return yield* setMap(k, task, addr, c)
   if (!k.tasks.capable(task, CAP_SYS_RESOURCE)) return EPERM
   const field = single[opt - 1]
   const to = Number(registerOf(addr))
@@ -89,7 +80,7 @@ export function* prctlSetMm(k: Kernel, task: Task, option: Word, addr: Word, c: 
     k.mms.setStat(mm, field, to)
     let r = isSound(k, task, mm) ? OK : EINVAL
     const isMapped = k.maple.find(mm, vpnOf(to)) !== 0
-    if (r === OK && (opt === PR_SET_MM_START_STACK || opt >= PR_SET_MM_ARG_START) && !isMapped) r = EFAULT
+    if (r === OK && (opt === PR.SET_MM_START_STACK || opt >= PR.SET_MM_ARG_START) && !isMapped) r = EFAULT
     if (r !== OK) k.mms.setStat(mm, field, before)
     return r
   } finally {

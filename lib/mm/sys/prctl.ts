@@ -1,6 +1,7 @@
 /** prctl, as far as it is about memory. Floor 6.
  * @source kernel/sys.c prctl, prctl_set_mm, prctl_set_mdwe, prctl_set_thp_disable; mm/ksm.c ksm_enable_merge_any (v6.18)
  */
+import * as PR from "../../flags/PrctlFlags.ts"
 import { VM_MERGEABLE } from "../../flags/bits.ts"
 import { EINVAL, EPERM, OK } from "../../flags/Errno.ts"
 import { enter } from "../area/mm.ts"
@@ -15,36 +16,19 @@ import { MMF_DISABLE_THP, MMF_DISABLE_THP_EXCEPT_ADVISED, MMF_VM_MERGE_ANY, type
 import type { Task } from "../store/tasks.ts"
 import { prctlSetMm } from "./prctl-mm.ts"
 
-export const PR_SET_MM = 35
-export const PR_SET_THP_DISABLE = 41
-export const PR_GET_THP_DISABLE = 42
-export const PR_SET_MDWE = 65
-export const PR_GET_MDWE = 66
-export const PR_SET_MEMORY_MERGE = 67
-export const PR_GET_MEMORY_MERGE = 68
-export const PR_SET_TAGGED_ADDR_CTRL = 55
-export const PR_GET_TAGGED_ADDR_CTRL = 56
-/** Names of anonymous areas. */
-export const PR_SET_VMA = 0x53564d41
-
-export const PR_MDWE_REFUSE_EXEC_GAIN = 1
-export const PR_MDWE_NO_INHERIT = 2
-/** PR_SET_THP_DISABLE: not where memory was advised to have huge pages. */
-export const PR_THP_DISABLE_EXCEPT_ADVISED = 2
-
 /** Is the option about memory, so that `prctl` here answers as Linux does? */
 export const isMemoryOption = (option: number): boolean => memoryOptions.has(option)
 const memoryOptions: ReadonlySet<number> = new Set([
-  PR_SET_MM,
-  PR_SET_THP_DISABLE,
-  PR_GET_THP_DISABLE,
-  PR_SET_MDWE,
-  PR_GET_MDWE,
-  PR_SET_MEMORY_MERGE,
-  PR_GET_MEMORY_MERGE,
-  PR_SET_TAGGED_ADDR_CTRL,
-  PR_GET_TAGGED_ADDR_CTRL,
-  PR_SET_VMA
+  PR.SET_MM,
+  PR.SET_THP_DISABLE,
+  PR.GET_THP_DISABLE,
+  PR.SET_MDWE,
+  PR.GET_MDWE,
+  PR.SET_MEMORY_MERGE,
+  PR.GET_MEMORY_MERGE,
+  PR.SET_TAGGED_ADDR_CTRL,
+  PR.GET_TAGGED_ADDR_CTRL,
+  PR.SET_VMA
 ])
 
 /** One of the options above.
@@ -54,19 +38,19 @@ const memoryOptions: ReadonlySet<number> = new Set([
 export function* prctl(k: Kernel, task: Task, option: Word, a: Word, b: Word, c: Word, d: Word): Verb<FaultStops> {
   const mm = enter(k, task)
   switch (lowBits(option)) {
-    case PR_SET_MM:
+    case PR.SET_MM:
       return yield* prctlSetMm(k, task, a, b, c, d)
-    case PR_SET_THP_DISABLE:
+    case PR.SET_THP_DISABLE:
       return yield* setThpDisable(k, mm, a, b, c, d)
-    case PR_GET_THP_DISABLE:
+    case PR.GET_THP_DISABLE:
       return noneOf(a, b, c, d) ? thpDisabled(k, mm) : EINVAL
-    case PR_SET_MDWE:
+    case PR.SET_MDWE:
       return setMdwe(k, task, a, b, c, d)
-    case PR_GET_MDWE:
+    case PR.GET_MDWE:
       return noneOf(a, b, c, d) ? k.mms.mdwe(mm) : EINVAL
-    case PR_SET_MEMORY_MERGE:
+    case PR.SET_MEMORY_MERGE:
       return noneOf(b, c, d) ? yield* setMemoryMerge(k, mm, a) : EINVAL
-    case PR_GET_MEMORY_MERGE:
+    case PR.GET_MEMORY_MERGE:
       return !noneOf(a, b, c, d) ? EINVAL : (k.mms.flags(mm) & MMF_VM_MERGE_ANY) !== 0 ? 1 : 0
     default:
       return EINVAL
@@ -92,7 +76,7 @@ export function setMdwe(k: Kernel, task: Task, bits: Word, ...rest: readonly Wor
 function* setThpDisable(k: Kernel, mm: Mm, a: Word, b: Word, c: Word, d: Word): Verb<"NEED_LOCK"> {
   const only = registerOf(b)
   if (!noneOf(c, d) || (isZero(a) && only !== 0n)) return EINVAL
-  if ((only & ~BigInt(PR_THP_DISABLE_EXCEPT_ADVISED)) !== 0n) return EINVAL
+  if ((only & ~BigInt(PR.THP_DISABLE_EXCEPT_ADVISED)) !== 0n) return EINVAL
   if (!tryMmap(k, mm, WRITE)) yield needMmap(k, mm, WRITE)
   const kept = k.mms.flags(mm) & ~(MMF_DISABLE_THP | MMF_DISABLE_THP_EXCEPT_ADVISED)
   const want = isZero(a) ? 0 : only === 0n ? MMF_DISABLE_THP : MMF_DISABLE_THP_EXCEPT_ADVISED
@@ -104,7 +88,7 @@ function* setThpDisable(k: Kernel, mm: Mm, a: Word, b: Word, c: Word, d: Word): 
 const thpDisabled = (k: Kernel, mm: Mm): number => {
   const flags = k.mms.flags(mm)
   if ((flags & MMF_DISABLE_THP) !== 0) return 1
-  return (flags & MMF_DISABLE_THP_EXCEPT_ADVISED) !== 0 ? 1 | PR_THP_DISABLE_EXCEPT_ADVISED : 0
+  return (flags & MMF_DISABLE_THP_EXCEPT_ADVISED) !== 0 ? 1 | PR.THP_DISABLE_EXCEPT_ADVISED : 0
 }
 
 /** PR_SET_MEMORY_MERGE: KSM may, or may not, merge equal pages of all private memory, now and to come. Areas are not merged

@@ -1,6 +1,7 @@
 /** Processes: begin, fork, end. Floor 6.
  * @source kernel/fork.c dup_mm; mm/mmap.c dup_mmap, exit_mmap (v6.18)
  */
+import * as PR from "../../flags/PrctlFlags.ts"
 import { VM_ACCOUNT, VM_DONTCOPY, VM_LOCKED_MASK, VM_WIPEONFORK } from "../../flags/bits.ts"
 import { EAGAIN, ENOMEM, OK } from "../../flags/Errno.ts"
 import { enoughMemory, vmStatAccount } from "../area/account.ts"
@@ -37,7 +38,6 @@ import {
 } from "../store/mms.ts"
 import { MAX_FDS, type Task, TASK_DEAD, TASK_LIVE } from "../store/tasks.ts"
 import { VMA_DETACHED, type Vma } from "../store/vmas.ts"
-import { PR_MDWE_NO_INHERIT } from "./prctl.ts"
 
 const INHERITED = [
   START_BRK,
@@ -174,7 +174,7 @@ function* dupMm(k: Kernel, mm: Mm, child: Mm, told: Forked[]): Verb<"NEED_LOCK" 
  */
 export function inheritFlags(k: Kernel, from: Mm, to: Mm): void {
   k.mms.setFlags(to, k.mms.flags(from))
-  k.mms.setMdwe(to, (k.mms.mdwe(from) & PR_MDWE_NO_INHERIT) !== 0 ? 0 : k.mms.mdwe(from))
+  k.mms.setMdwe(to, (k.mms.mdwe(from) & PR.MDWE_NO_INHERIT) !== 0 ? 0 : k.mms.mdwe(from))
 }
 
 function* dupAreas(k: Kernel, mm: Mm, child: Mm, told: Forked[]): Verb<"NEED_LOCK" | "NEED_HOOK" | "PREEMPT"> {

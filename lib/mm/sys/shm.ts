@@ -1,6 +1,7 @@
 /** shmget, shmat, shmdt: System V shared memory. Floor 6. What is asked of a segment by its identifier: `shmctl.ts`.
  * @source ipc/shm.c newseg, do_shmat, ksys_shmdt; ipc/util.c ipcget, ipcperms (v6.18)
  */
+import * as SHM from "../../flags/ShmFlags.ts"
 import { EACCES, EEXIST, EINVAL, ENOENT, ENOMEM, ENOSPC, EPERM, OK } from "../../flags/Errno.ts"
 import { VM_LOCKED } from "../../flags/bits.ts"
 import { FIXED, SHARED } from "../../flags/MapFlags.ts"
@@ -27,23 +28,6 @@ import type { Request } from "./mmap-region.ts"
 import { unmapRange } from "./munmap.ts"
 import { mmPopulate } from "./populate.ts"
 
-/** A key that nobody else finds. */
-export const IPC_PRIVATE = 0
-export const IPC_CREAT = 0o1000
-export const IPC_EXCL = 0o2000
-/** shmget: of huge pages. */
-export const SHM_HUGETLB = 0o4000
-/** shmget: not promised in advance. */
-export const SHM_NORESERVE = 0o10000
-/** shmat: for reading only. */
-export const SHM_RDONLY = 0o10000
-/** shmat: the address is rounded down. */
-export const SHM_RND = 0o20000
-/** shmat: what is mapped there goes. */
-export const SHM_REMAP = 0o40000
-/** shmat: executable. */
-export const SHM_EXEC = 0o100000
-
 const PERMISSIONS = 0o777
 /** MAX_LFS_FILESIZE. */
 const MOST_BYTES = 2n ** 63n - 1n
@@ -56,11 +40,11 @@ const MOST_BYTES = 2n ** 63n - 1n
 export function shmget(k: Kernel, task: Task, key: Word, size: Word, flags: Word): number {
   const name = lowBits(key)
   const fl = lowBits(flags)
-  const found = name === IPC_PRIVATE ? undefined : k.shm.byKey(name)
+  const found = name === SHM.PRIVATE ? undefined : k.shm.byKey(name)
   if (found === undefined) {
-    return name !== IPC_PRIVATE && (fl & IPC_CREAT) === 0 ? ENOENT : newSegment(k, task, name, size, fl)
+    return name !== SHM.PRIVATE && (fl & SHM.CREAT) === 0 ? ENOENT : newSegment(k, task, name, size, fl)
   }
-  if ((fl & (IPC_CREAT | IPC_EXCL)) === (IPC_CREAT | IPC_EXCL)) return EEXIST
+  if ((fl & (SHM.CREAT | SHM.EXCL)) === (SHM.CREAT | SHM.EXCL)) return EEXIST
   if (registerOf(size) > BigInt(found.sizeBytes)) return EINVAL
   return mayAccess(k, task, found, fl) ? found.id : EACCES
 }
@@ -71,9 +55,9 @@ function newSegment(k: Kernel, task: Task, key: number, size: Word, fl: number):
   if (bytes < 1n || bytes > BigInt(shmmax)) return EINVAL
   const pages = pagesUp(size)
   if (k.shm.pages + pages > shmall) return ENOSPC
-  const reserve = (fl & SHM_NORESERVE) === 0 || overcommit === 2
+  const reserve = (fl & SHM.NORESERVE) === 0 || overcommit === 2
   let obj: number
-  if ((fl & SHM_HUGETLB) !== 0) {
+  if ((fl & SHM.HUGETLB) !== 0) {
     obj = hugeSegment(k, task, fl, pages)
     if (obj < 0) return obj
   } else {
@@ -116,7 +100,7 @@ function hugeSegment(k: Kernel, task: Task, fl: number, pages: number): number {
   if (length === 0) return EINVAL
   const mayLock = k.tasks.capable(task, CAP_IPC_LOCK) || mayLockShared(k, task, length)
   if (!mayLock) return EPERM
-  return (fl & SHM_NORESERVE) === 0 ? ENOMEM : hugetlbObject(k, length * 4096, unit)
+  return (fl & SHM.NORESERVE) === 0 ? ENOMEM : hugetlbObject(k, length * 4096, unit)
 }
 
 /** ipcperms: may `task` do with the segment what the bits of `wanted`, of any of the three classes, say? */
@@ -138,15 +122,15 @@ export function mayAccess(k: Kernel, task: Task, s: Segment, wanted: number): bo
 export function* shmat(k: Kernel, task: Task, id: Word, addr: Word, flags: Word): Verb<FaultStops> {
   const fl = lowBits(flags)
   const named = registerOf(addr) !== 0n
-  if (named && offsetInPage(addr) !== 0 && (fl & SHM_RND) === 0) return EINVAL
+  if (named && offsetInPage(addr) !== 0 && (fl & SHM.RND) === 0) return EINVAL
   const at = pageOf(addr)
-  if ((fl & SHM_REMAP) !== 0 && at === 0 && (!named || offsetInPage(addr) !== 0)) return EINVAL
+  if ((fl & SHM.REMAP) !== 0 && at === 0 && (!named || offsetInPage(addr) !== 0)) return EINVAL
   const s = k.shm.find(lowBits(id))
   if (s === undefined) return EINVAL
-  const write = (fl & SHM_RDONLY) === 0
-  const wanted = (write ? 0o666 : 0o444) | ((fl & SHM_EXEC) !== 0 ? 0o111 : 0)
+  const write = (fl & SHM.RDONLY) === 0
+  const wanted = (write ? 0o666 : 0o444) | ((fl & SHM.EXEC) !== 0 ? 0o111 : 0)
   if (!mayAccess(k, task, s, wanted)) return EACCES
-  const prot = READ | (write ? WRITE : 0) | ((fl & SHM_EXEC) !== 0 ? EXEC : 0)
+  const prot = READ | (write ? WRITE : 0) | ((fl & SHM.EXEC) !== 0 ? EXEC : 0)
   const file = k.files.allocFile(FILE_SHM, s.obj, write ? FMODE_READ | FMODE_WRITE : FMODE_READ, s.name)
   if (file === 0) return ENOMEM
   k.files.addObjRefs(s.obj, 1)
@@ -171,7 +155,7 @@ export function* shmat(k: Kernel, task: Task, id: Word, addr: Word, flags: Word)
     if (k.runs.preempt) yield k.runs.point()
     if (!tryMmap(k, mm, WRITE_MODE)) yield needMmap(k, mm, WRITE_MODE)
     try {
-      if (named && (fl & SHM_REMAP) === 0 && isTaken(k, mm, at, size)) return EINVAL
+      if (named && (fl & SHM.REMAP) === 0 && isTaken(k, mm, at, size)) return EINVAL
       const r = yield* doMmap(k, q, addrOf(at), false, prot)
       if (r < 0) return r
     } finally {

@@ -1,8 +1,13 @@
 /** What flags, protections and advice among the arguments of calls are called. Floor 9. */
 import * as AdviceFlags from "../../flags/AdviceFlags.ts"
 import * as MapFlags from "../../flags/MapFlags.ts"
+import * as MlockFlags from "../../flags/MlockFlags.ts"
+import * as MlockallFlags from "../../flags/MlockallFlags.ts"
+import * as MremapFlags from "../../flags/MremapFlags.ts"
+import * as MsyncFlags from "../../flags/MsyncFlags.ts"
 import * as ProtFlags from "../../flags/ProtFlags.ts"
 import * as UFFD from "../../flags/UffdFlags.ts"
+import * as SealFlags from "../../flags/SealFlags.ts"
 import type { Word } from "../../mm/base/units.ts"
 
 /** Names in a number: what has none is left in hex. */
@@ -79,12 +84,12 @@ const readings: Readonly<Record<string, Readonly<Record<number, Reading>>>> = {
   mmap: { 2: prot, 3: map },
   mprotect: { 2: prot },
   pkey_mprotect: { 2: prot },
-  mremap: { 3: bits("MREMAP_", { MAYMOVE: 1, FIXED: 2, DONTUNMAP: 4 }) },
+  mremap: { 3: bits("MREMAP_", MremapFlags) },
   madvise: { 2: advice },
   process_madvise: { 0: advice },
-  mlock2: { 2: bits("MLOCK_", { ONFAULT: 1 }) },
-  mlockall: { 0: bits("MCL_", { CURRENT: 1, FUTURE: 2, ONFAULT: 4 }) },
-  msync: { 2: bits("MS_", { ASYNC: 1, INVALIDATE: 2, SYNC: 4 }) },
+  mlock2: { 2: bits("MLOCK_", MlockFlags) },
+  mlockall: { 0: bits("MCL_", MlockallFlags) },
+  msync: { 2: bits("MS_", MsyncFlags) },
   remap_file_pages: { 2: prot, 4: bits("MAP_", { NONBLOCK: MapFlags.NONBLOCK }) },
   fallocate: {
     1: bits("FALLOC_FL_", {
@@ -99,7 +104,7 @@ const readings: Readonly<Record<string, Readonly<Record<number, Reading>>>> = {
   },
   fcntl: {
     1: one("F_", { ADD_SEALS: 1033, GET_SEALS: 1034 }),
-    2: bits("F_SEAL_", { SEAL: 1, SHRINK: 2, GROW: 4, WRITE: 8, FUTURE_WRITE: 16, EXEC: 32 })
+    2: bits("F_SEAL_", SealFlags)
   },
   prctl: {
     0: one("PR_", { SET_MDWE: 65, GET_MDWE: 66 }),

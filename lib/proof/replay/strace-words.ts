@@ -3,6 +3,14 @@
  */
 import * as AdviceFlags from "../../flags/AdviceFlags.ts"
 import * as MapFlags from "../../flags/MapFlags.ts"
+import * as MemfdFlags from "../../flags/MemfdFlags.ts"
+import * as MlockFlags from "../../flags/MlockFlags.ts"
+import * as MlockallFlags from "../../flags/MlockallFlags.ts"
+import * as MremapFlags from "../../flags/MremapFlags.ts"
+import * as MsyncFlags from "../../flags/MsyncFlags.ts"
+import * as PrctlFlags from "../../flags/PrctlFlags.ts"
+import * as SealFlags from "../../flags/SealFlags.ts"
+import * as ShmFlags from "../../flags/ShmFlags.ts"
 import * as ProtFlags from "../../flags/ProtFlags.ts"
 import type { Word } from "../../mm/base/units.ts"
 
@@ -21,36 +29,15 @@ const others: Readonly<Record<string, Word>> = {
   MAP_ANON: MapFlags.ANONYMOUS,
   MAP_HUGE_2MB: HUGE(21),
   MAP_HUGE_1GB: HUGE(30),
-  MREMAP_MAYMOVE: 1,
-  MREMAP_FIXED: 2,
-  MREMAP_DONTUNMAP: 4,
-  MS_ASYNC: 1,
-  MS_INVALIDATE: 2,
-  MS_SYNC: 4,
-  MLOCK_ONFAULT: 1,
-  MCL_CURRENT: 1,
-  MCL_FUTURE: 2,
-  MCL_ONFAULT: 4,
   MADV_HWPOISON: 100,
   MADV_SOFT_OFFLINE: 101,
-  MFD_CLOEXEC: 1,
-  MFD_ALLOW_SEALING: 2,
-  MFD_HUGETLB: 4,
-  MFD_NOEXEC_SEAL: 8,
-  MFD_EXEC: 0x10,
   MFD_HUGE_SHIFT: 26,
-  IPC_PRIVATE: 0,
-  IPC_CREAT: 0o1000,
-  IPC_EXCL: 0o2000,
+  IPC_PRIVATE: ShmFlags.PRIVATE,
+  IPC_CREAT: ShmFlags.CREAT,
+  IPC_EXCL: ShmFlags.EXCL,
   IPC_RMID: 0,
   IPC_64: 0x100,
-  SHM_HUGETLB: 0o4000,
-  SHM_NORESERVE: 0o10000,
   SHM_HUGE_SHIFT: 26,
-  SHM_RDONLY: 0o10000,
-  SHM_RND: 0o20000,
-  SHM_REMAP: 0o40000,
-  SHM_EXEC: 0o100000,
   SHM_LOCK: 11,
   SHM_UNLOCK: 12,
   AT_FDCWD: -100,
@@ -84,12 +71,6 @@ const others: Readonly<Record<string, Word>> = {
   F_DUPFD_CLOEXEC: 1030,
   F_ADD_SEALS: 1033,
   F_GET_SEALS: 1034,
-  F_SEAL_SEAL: 1,
-  F_SEAL_SHRINK: 2,
-  F_SEAL_GROW: 4,
-  F_SEAL_WRITE: 8,
-  F_SEAL_FUTURE_WRITE: 16,
-  F_SEAL_EXEC: 32,
   FIONCLEX: 0x5450,
   FIOCLEX: 0x5451,
   SOCK_STREAM: 1,
@@ -162,16 +143,6 @@ const others: Readonly<Record<string, Word>> = {
   PR_SET_NAME: 15,
   PR_SET_DUMPABLE: 4,
   PR_SET_PDEATHSIG: 1,
-  PR_SET_MM: 35,
-  PR_SET_THP_DISABLE: 41,
-  PR_GET_THP_DISABLE: 42,
-  PR_SET_MDWE: 65,
-  PR_GET_MDWE: 66,
-  PR_MDWE_REFUSE_EXEC_GAIN: 1,
-  PR_MDWE_NO_INHERIT: 2,
-  PR_SET_MEMORY_MERGE: 67,
-  PR_GET_MEMORY_MERGE: 68,
-  PR_SET_VMA: 0x53564d41,
   PR_SET_VMA_ANON_NAME: 0,
   UFFDIO_API: 0xc018aa3f,
   UFFDIO_REGISTER: 0xc020aa00,
@@ -193,6 +164,14 @@ export const words: ReadonlyMap<string, Word> = new Map<string, Word>([
   ...wordsOf("PROT_", ProtFlags),
   ...wordsOf("MAP_", MapFlags),
   ...wordsOf("MADV_", AdviceFlags),
+  ...wordsOf("MREMAP_", MremapFlags),
+  ...wordsOf("MLOCK_", MlockFlags),
+  ...wordsOf("MCL_", MlockallFlags),
+  ...wordsOf("MS_", MsyncFlags),
+  ...wordsOf("MFD_", MemfdFlags),
+  ...wordsOf("F_SEAL_", SealFlags),
+  ...wordsOf("SHM_", ShmFlags),
+  ...wordsOf("PR_", PrctlFlags),
   ...Object.entries(others)
 ])
 

@@ -1,10 +1,12 @@
 /** brk: flags of the heap, and limits. The rest is in test/mm/sys/brk.test.ts. */
+import * as MCL from "../../../lib/flags/MlockallFlags.ts"
+import * as PR from "../../../lib/flags/PrctlFlags.ts"
 import { describe, expect, it } from "vitest"
 import { BRK, START_BRK } from "../../../lib/mm/store/mms.ts"
 import { RLIMIT_MEMLOCK } from "../../../lib/mm/store/tasks.ts"
 import { brk } from "../../../lib/mm/sys/brk.ts"
-import { MCL_FUTURE, MCL_ONFAULT, mlockall, munlockall } from "../../../lib/mm/sys/mlock.ts"
-import { prctl, PR_SET_MEMORY_MERGE } from "../../../lib/mm/sys/prctl.ts"
+import { mlockall, munlockall } from "../../../lib/mm/sys/mlock.ts"
+import { prctl } from "../../../lib/mm/sys/prctl.ts"
 import { at } from "./words.ts"
 import { type Proc, world } from "./world.ts"
 
@@ -26,11 +28,11 @@ describe("brk", () => {
   it("locks and brings in new pages where all that comes is to be locked [L-BRK-05]", () => {
     const p = heap()
     p.sys(brk, at("a1"))
-    p.sys(mlockall, MCL_FUTURE)
+    p.sys(mlockall, MCL.FUTURE)
     expect(p.sys(brk, at("a3"))).toBe("a3")
     expect([p.areas(), p.pages("a0+3")]).toEqual([["a0 rw-p", "a1+2 rw-p lo"], ".AA"])
     expect(p.counts()).toBe("total 3 locked 2 data 3")
-    p.sys(mlockall, MCL_FUTURE | MCL_ONFAULT)
+    p.sys(mlockall, MCL.FUTURE | MCL.ONFAULT)
     p.sys(brk, at("a4"))
     expect([p.flags("a3"), p.pages("a3")], "when it is touched").toEqual(["rd wr mr mw me lo lf ac", "."])
     p.sys(munlockall)
@@ -41,14 +43,14 @@ describe("brk", () => {
   it("lets KSM merge new pages where it may merge everything [L-BRK-05]", () => {
     const p = heap()
     p.sys(brk, at("a1"))
-    p.sys(prctl, PR_SET_MEMORY_MERGE, 1, 0, 0, 0)
+    p.sys(prctl, PR.SET_MEMORY_MERGE, 1, 0, 0, 0)
     p.sys(brk, at("a2"))
     expect(p.areas()).toEqual(["a0+2 rw-p mg"])
   })
 
   it("stays where it is when more would be locked than may be [L-BRK-12]", () => {
     const p = heap().asUser().limit(RLIMIT_MEMLOCK, 2)
-    p.sys(mlockall, MCL_FUTURE)
+    p.sys(mlockall, MCL.FUTURE)
     expect([p.sys(brk, at("a3")), p.areas()]).toEqual(["a0", []])
     expect([p.sys(brk, at("a2")), p.sys(brk, at("a3"))]).toEqual(["a2", "a2"])
     p.sys(munlockall)

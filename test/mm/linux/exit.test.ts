@@ -1,4 +1,6 @@
 /** The end of an address space: exit, exec, process_mrelease. */
+import * as MFD from "../../../lib/flags/MemfdFlags.ts"
+import * as PR from "../../../lib/flags/PrctlFlags.ts"
 import { describe, expect, it } from "vitest"
 import { VM_ACCOUNT, VM_MAYEXEC, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_WRITE, VM_EXEC } from "../../../lib/flags/bits.ts"
 import * as MAP from "../../../lib/flags/MapFlags.ts"
@@ -11,11 +13,10 @@ import { RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK } from "../../../lib/mm/store/task
 import { clone, CLONE_VM } from "../../../lib/mm/sys/clone.ts"
 import { exec, type Image } from "../../../lib/mm/sys/exec.ts"
 import { dup } from "../../../lib/mm/sys/fd.ts"
-import { memfdNamed, MFD_CLOEXEC } from "../../../lib/mm/sys/memfd.ts"
+import { memfdNamed } from "../../../lib/mm/sys/memfd.ts"
 import { mlockall } from "../../../lib/mm/sys/mlock.ts"
 import { ADDR_COMPAT_LAYOUT, personality, READ_IMPLIES_EXEC } from "../../../lib/mm/sys/personality.ts"
 import { pidfdOpen } from "../../../lib/mm/sys/pidfd.ts"
-import * as PR from "../../../lib/mm/sys/prctl.ts"
 import { prctl } from "../../../lib/mm/sys/prctl.ts"
 import { processMrelease } from "../../../lib/mm/sys/process-mrelease.ts"
 import { exit, reap } from "../../../lib/mm/sys/process.ts"
@@ -160,20 +161,20 @@ describe("exec", () => {
   it("keeps what prctl said of huge pages, of KSM, and of MDWE unless that is not inherited [L-EXIT-04]", () => {
     const p = world()
     const get = (option: number): string => p.sys(prctl, option, 0, 0, 0, 0)
-    p.sys(prctl, PR.PR_SET_THP_DISABLE, 1, 0, 0, 0)
-    p.sys(prctl, PR.PR_SET_MEMORY_MERGE, 1, 0, 0, 0)
+    p.sys(prctl, PR.SET_THP_DISABLE, 1, 0, 0, 0)
+    p.sys(prctl, PR.SET_MEMORY_MERGE, 1, 0, 0, 0)
     const other = p.fork()
-    p.sys(prctl, PR.PR_SET_MDWE, 1, 0, 0, 0)
-    other.sys(prctl, PR.PR_SET_MDWE, 3, 0, 0, 0)
+    p.sys(prctl, PR.SET_MDWE, 1, 0, 0, 0)
+    other.sys(prctl, PR.SET_MDWE, 3, 0, 0, 0)
     expect([run(p), run(other)]).toEqual(["ok", "ok"])
-    expect([PR.PR_GET_THP_DISABLE, PR.PR_GET_MEMORY_MERGE, PR.PR_GET_MDWE].map(get)).toEqual(["1", "1", "1"])
-    expect(other.sys(prctl, PR.PR_GET_MDWE, 0, 0, 0, 0)).toBe("ok")
+    expect([PR.GET_THP_DISABLE, PR.GET_MEMORY_MERGE, PR.GET_MDWE].map(get)).toEqual(["1", "1", "1"])
+    expect(other.sys(prctl, PR.GET_MDWE, 0, 0, 0, 0)).toBe("ok")
     expect(p.areas(), "all private areas of the new program are for KSM").toEqual(["a100 r-xp mg", "a110+2 rw-p mg"])
   })
 
   it("closes descriptors that were to be closed", () => {
     const p = world()
-    expect([memfdNamed(p.k, p.task, "a", 0), memfdNamed(p.k, p.task, "b", MFD_CLOEXEC), p.sys(dup, 1)]).toEqual([
+    expect([memfdNamed(p.k, p.task, "a", 0), memfdNamed(p.k, p.task, "b", MFD.CLOEXEC), p.sys(dup, 1)]).toEqual([
       0,
       1,
       "2"

@@ -1,4 +1,6 @@
 /** fork: what a child has, what it has not, and what is undone when there cannot be one; clone with CLONE_VM. */
+import * as MFD from "../../../lib/flags/MemfdFlags.ts"
+import * as PR from "../../../lib/flags/PrctlFlags.ts"
 import { describe, expect, it } from "vitest"
 import * as MADV from "../../../lib/flags/AdviceFlags.ts"
 import * as MAP from "../../../lib/flags/MapFlags.ts"
@@ -11,10 +13,9 @@ import { RLIMIT_AS, RLIMIT_DATA } from "../../../lib/mm/store/tasks.ts"
 import { brk } from "../../../lib/mm/sys/brk.ts"
 import { clone, CLONE_VM } from "../../../lib/mm/sys/clone.ts"
 import { dup } from "../../../lib/mm/sys/fd.ts"
-import { memfdNamed, MFD_CLOEXEC } from "../../../lib/mm/sys/memfd.ts"
+import { memfdNamed } from "../../../lib/mm/sys/memfd.ts"
 import { mlockall } from "../../../lib/mm/sys/mlock.ts"
 import { mmap } from "../../../lib/mm/sys/mmap.ts"
-import * as PR from "../../../lib/mm/sys/prctl.ts"
 import { prctl } from "../../../lib/mm/sys/prctl.ts"
 import { fork } from "../../../lib/mm/sys/process.ts"
 import { follow } from "../../../lib/mm/page/walk.ts"
@@ -149,16 +150,18 @@ describe("a child", () => {
     p.k.mms.setStat(p.mm, START_BRK, at("a50"))
     p.k.mms.setStat(p.mm, BRK, at("a50") + 5)
     p.k.mms.setStat(p.mm, MMAP_BASE, parse("a200")[0])
-    p.sys(prctl, PR.PR_SET_THP_DISABLE, 1, 0, 0, 0)
-    p.sys(prctl, PR.PR_SET_MEMORY_MERGE, 1, 0, 0, 0)
-    p.sys(prctl, PR.PR_SET_MDWE, 1, 0, 0, 0)
-    expect(memfdNamed(p.k, p.task, "m", MFD_CLOEXEC)).toBe(0)
+    p.sys(prctl, PR.SET_THP_DISABLE, 1, 0, 0, 0)
+    p.sys(prctl, PR.SET_MEMORY_MERGE, 1, 0, 0, 0)
+    p.sys(prctl, PR.SET_MDWE, 1, 0, 0, 0)
+    expect(memfdNamed(p.k, p.task, "m", MFD.CLOEXEC)).toBe(0)
     p.limit(RLIMIT_DATA, 100)
     const child = p.fork()
     expect(child.flags("a0")).toBe("rd wr mr mw me ac mg sl")
-    expect([get(child, PR.PR_GET_THP_DISABLE), get(child, PR.PR_GET_MEMORY_MERGE), get(child, PR.PR_GET_MDWE)]).toEqual(
-      ["1", "1", "1"]
-    )
+    expect([get(child, PR.GET_THP_DISABLE), get(child, PR.GET_MEMORY_MERGE), get(child, PR.GET_MDWE)]).toEqual([
+      "1",
+      "1",
+      "1"
+    ])
     expect(child.sys(brk, 0)).toBe(outcome(at("a50") + 5))
     expect(child.sys(mmap, 0, 4096, RO, ANON, -1, 0)).toBe("a199")
     expect([child.sys(dup, 0), child.k.tasks.closesOnExec(child.task, 0)]).toEqual(["1", true])

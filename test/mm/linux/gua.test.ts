@@ -1,11 +1,11 @@
 /** Where memory goes: files that huge pages would fit, and memory that is moved. The rest is in test/mm/area/gap.test.ts. */
+import * as MREMAP from "../../../lib/flags/MremapFlags.ts"
 import { describe, expect, it } from "vitest"
 import * as MAP from "../../../lib/flags/MapFlags.ts"
 import type { KernelConfig } from "../../../lib/mm/base/config.ts"
 import { FILE_ZERO } from "../../../lib/mm/store/files.ts"
 import { RLIMIT_STACK } from "../../../lib/mm/store/tasks.ts"
 import { mmap } from "../../../lib/mm/sys/mmap.ts"
-import { MREMAP_DONTUNMAP, MREMAP_MAYMOVE } from "../../../lib/mm/sys/mremap.ts"
 import { ADDR_COMPAT_LAYOUT, personality, pickMmapLayout } from "../../../lib/mm/sys/personality.ts"
 import { ANON, at, NONE, RO, RW } from "./words.ts"
 import { type Proc, world } from "./world.ts"
@@ -97,7 +97,7 @@ describe("private anonymous memory of 2 MiB", () => {
 })
 
 describe("memory that mremap moves", () => {
-  const MAYMOVE = MREMAP_MAYMOVE
+  const MAYMOVE = MREMAP.MAYMOVE
 
   it("goes where mmap would put it [L-GUA-25]", () => {
     for (const [pages, flags, where] of [
@@ -123,8 +123,8 @@ describe("memory that mremap moves", () => {
   it("goes to the hint of DONTUNMAP if that is free; no other hint counts [L-GUA-25]", () => {
     const p = world("aab")
     const hinted = (flags: number): string => p.mremap("a0+2", "a10+2", flags)
-    expect(hinted(MAYMOVE | MREMAP_DONTUNMAP)).toBe("a10")
-    expect(hinted(MAYMOVE | MREMAP_DONTUNMAP), "busy by now").toBe("0x7ffff7ffd000")
+    expect(hinted(MAYMOVE | MREMAP.DONTUNMAP)).toBe("a10")
+    expect(hinted(MAYMOVE | MREMAP.DONTUNMAP), "busy by now").toBe("0x7ffff7ffd000")
     expect(p.mremap("a0+2", "a20+3", MAYMOVE), "no hint").toBe("0x7ffff7ffa000")
   })
 })

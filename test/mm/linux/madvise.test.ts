@@ -1,11 +1,11 @@
 /** madvise: its refusals in their order, and how far it gets; what it does is in madvise-pages and madvise-matrix. */
+import * as SEAL from "../../../lib/flags/SealFlags.ts"
 import { describe, expect, it } from "vitest"
 import * as MADV from "../../../lib/flags/AdviceFlags.ts"
 import * as MAP from "../../../lib/flags/MapFlags.ts"
 import { EXEC, WRITE as PROT_WRITE } from "../../../lib/flags/ProtFlags.ts"
 import { mmapUnlock, tryMmap } from "../../../lib/mm/area/mmap-lock.ts"
 import { READ, WRITE } from "../../../lib/mm/base/stop.ts"
-import { F_SEAL_FUTURE_WRITE } from "../../../lib/mm/object/shmem.ts"
 import { FILE_ZERO, FMODE_READ } from "../../../lib/mm/store/files.ts"
 import { addSeals } from "../../../lib/mm/sys/memfd.ts"
 import { madvise } from "../../../lib/mm/sys/madvise.ts"
@@ -160,7 +160,7 @@ describe("REMOVE", () => {
     const fd = p.memfd(4)
     p.mmap("a0", RW, MAP.SHARED, fd)
     p.mmap("a1", RO, MAP.SHARED, p.open("/f", 1, FMODE_READ))
-    expect(p.sys(addSeals, fd, F_SEAL_FUTURE_WRITE)).toBe("ok")
+    expect(p.sys(addSeals, fd, SEAL.FUTURE_WRITE)).toBe("ok")
     p.mmap("a2", RO, MAP.SHARED, fd)
     expect(p.madvise("a0", MADV.REMOVE), "writable, and mapped before the seal").toBe("EPERM")
     expect(p.madvise("a1", MADV.REMOVE)).toBe("EACCES")

@@ -1,9 +1,10 @@
 /** memfd_create and its seals, fallocate and ftruncate, secret memory. */
+import * as MFD from "../../../lib/flags/MemfdFlags.ts"
+import * as SEAL from "../../../lib/flags/SealFlags.ts"
 import { describe, expect, it } from "vitest"
 import * as MADV from "../../../lib/flags/AdviceFlags.ts"
 import { LOCKED, PRIVATE, SHARED } from "../../../lib/flags/MapFlags.ts"
 import { createFile, installFd, openPath, RDWR, reopen } from "../../../lib/mm/object/file.ts"
-import * as SEAL from "../../../lib/mm/object/shmem.ts"
 import {
   FILE_DIR,
   FILE_PIPE,
@@ -16,7 +17,6 @@ import {
 import { MAX_FDS, RLIMIT_MEMLOCK } from "../../../lib/mm/store/tasks.ts"
 import { dup } from "../../../lib/mm/sys/fd.ts"
 import { fallocate, fchmod, ftruncate, pread, preadUser, pwrite, pwriteUser } from "../../../lib/mm/sys/file.ts"
-import * as MFD from "../../../lib/mm/sys/memfd.ts"
 import { addSeals, getSeals, memfdCreate, memfdNamed, memfdSecret } from "../../../lib/mm/sys/memfd.ts"
 import { mincoreTo } from "../../../lib/mm/sys/mincore.ts"
 import { mlock, munlock, munlockall } from "../../../lib/mm/sys/mlock.ts"
@@ -26,7 +26,7 @@ import { at, outcome, RO, RW, RX } from "./words.ts"
 import { type Proc, world } from "./world.ts"
 
 /** A memfd that may be sealed, of so many bytes: its descriptor. */
-function memfd(p: Proc, bytes = 0, flags: number = MFD.MFD_ALLOW_SEALING): number {
+function memfd(p: Proc, bytes = 0, flags: number = MFD.ALLOW_SEALING): number {
   const fd = memfdNamed(p.k, p.task, "m", flags)
   expect(fd).toBeGreaterThanOrEqual(0)
   expect(p.sys(ftruncate, fd, bytes)).toBe("ok")
@@ -76,16 +76,16 @@ describe("memfd_create", () => {
 
   it("knows five flags, of which two exclude each other, before it looks at the name [L-MEMFD-02, L-MEMFD-MEMFD_CREATE-E1]", () => {
     const p = world()
-    for (const flags of [0x20, 0x100, 1 << 26, -1, MFD.MFD_EXEC | MFD.MFD_NOEXEC_SEAL])
+    for (const flags of [0x20, 0x100, 1 << 26, -1, MFD.EXEC | MFD.NOEXEC_SEAL])
       expect(create(p, 0, flags), `flags ${flags}`).toBe("EINVAL")
-    const flags = [MFD.MFD_CLOEXEC, MFD.MFD_ALLOW_SEALING, MFD.MFD_NOEXEC_SEAL, MFD.MFD_EXEC]
+    const flags = [MFD.CLOEXEC, MFD.ALLOW_SEALING, MFD.NOEXEC_SEAL, MFD.EXEC]
     expect(flags.map((one) => memfdNamed(p.k, p.task, "m", one))).toEqual([0, 1, 2, 3])
     expect([0, 1, 2, 3].map((fd) => p.k.tasks.closesOnExec(p.task, fd))).toEqual([true, false, false, false])
   })
 
   it("makes files of huge pages that there are none of, of sizes that there are [L-MEMFD-02, L-MEMFD-MEMFD_CREATE-E4]", () => {
     const p = world()
-    const huge = (log: number): string => p.sys((k, task) => memfdNamed(k, task, "h", MFD.MFD_HUGETLB | (log << 26)))
+    const huge = (log: number): string => p.sys((k, task) => memfdNamed(k, task, "h", MFD.HUGETLB | (log << 26)))
     expect([huge(0), huge(21), huge(30), huge(16), huge(5)]).toEqual(["ok", "1", "2", "ENODEV", "ENODEV"])
     expect([p.sys(ftruncate, 0, 4096), p.sys(ftruncate, 0, 2 ** 21)]).toEqual(["EINVAL", "ok"])
     expect(p.sys(fallocate, 0, 0, 0, 2 ** 21)).toBe("ENOSPC")
@@ -100,7 +100,7 @@ describe("memfd_create", () => {
     memfd(p)
     for (let fd = 1; fd < MAX_FDS; fd++) p.sys(dup, 0)
     expect(create(p, at("a0"))).toBe("EMFILE")
-    expect(create(p, at("a0"), MFD.MFD_HUGETLB | (16 << 26))).toBe("EMFILE")
+    expect(create(p, at("a0"), MFD.HUGETLB | (16 << 26))).toBe("EMFILE")
     expect(create(p, 0)).toBe("EFAULT")
     expect(p.sys(memfdSecret, 0)).toBe("EMFILE")
     const q = world("", { maxFiles: 4 })
@@ -114,17 +114,17 @@ describe("memfd_create", () => {
       return `${seals(p, fd)} ${p.k.files.objMode(p.k.files.obj(p.k.tasks.file(p.task, fd))).toString(8)}`
     }
     expect(of(0)).toBe("1 777")
-    expect(of(MFD.MFD_ALLOW_SEALING)).toBe("ok 777")
-    expect(of(MFD.MFD_NOEXEC_SEAL)).toBe("32 666")
-    expect(of(MFD.MFD_EXEC)).toBe("1 777")
+    expect(of(MFD.ALLOW_SEALING)).toBe("ok 777")
+    expect(of(MFD.NOEXEC_SEAL)).toBe("32 666")
+    expect(of(MFD.EXEC)).toBe("1 777")
   })
 
   it("makes files that are not executable where vm.memfd_noexec says so", () => {
     const p = world("", { memfdNoexec: 1 })
     expect([memfdNamed(p.k, p.task, "m", 0), seals(p, 0)]).toEqual([0, "32"])
-    expect([memfdNamed(p.k, p.task, "m", MFD.MFD_EXEC), seals(p, 1)]).toEqual([1, "1"])
+    expect([memfdNamed(p.k, p.task, "m", MFD.EXEC), seals(p, 1)]).toEqual([1, "1"])
     const q = world("", { memfdNoexec: 2 })
-    expect(outcome(memfdNamed(q.k, q.task, "m", MFD.MFD_EXEC))).toBe("EACCES")
+    expect(outcome(memfdNamed(q.k, q.task, "m", MFD.EXEC))).toBe("EACCES")
     expect(outcome(memfdNamed(q.k, q.task, "m", 0))).toBe("ok")
   })
 })
@@ -146,11 +146,11 @@ describe("seals", () => {
   it("are six bits; adding one again, or none, is fine [L-MEMFD-05, L-MEMFD-F_ADD_SEALS-E2]", () => {
     const p = world()
     const fd = memfd(p)
-    expect([
-      p.sys(addSeals, fd, SEAL.F_SEAL_GROW),
-      p.sys(addSeals, fd, SEAL.F_SEAL_GROW),
-      p.sys(addSeals, fd, 0)
-    ]).toEqual(["ok", "ok", "ok"])
+    expect([p.sys(addSeals, fd, SEAL.GROW), p.sys(addSeals, fd, SEAL.GROW), p.sys(addSeals, fd, 0)]).toEqual([
+      "ok",
+      "ok",
+      "ok"
+    ])
     expect([seals(p, fd), p.sys(addSeals, fd, 64), p.sys(addSeals, fd, 0x100)]).toEqual(["4", "EINVAL", "EINVAL"])
     const sealed = memfd(p, 0, 0)
     expect(p.sys(addSeals, sealed, 64), "before it is found to be sealed").toBe("EINVAL")
@@ -172,33 +172,29 @@ describe("seals", () => {
   it("end with the seal against seals: then not even none may be added [L-MEMFD-05, L-MEMFD-F_ADD_SEALS-E4]", () => {
     const p = world()
     const fd = memfd(p)
-    expect(p.sys(addSeals, fd, SEAL.F_SEAL_SEAL | SEAL.F_SEAL_SHRINK)).toBe("ok")
-    expect([p.sys(addSeals, fd, SEAL.F_SEAL_GROW), p.sys(addSeals, fd, 0), seals(p, fd)]).toEqual([
-      "EPERM",
-      "EPERM",
-      "3"
-    ])
+    expect(p.sys(addSeals, fd, SEAL.SEAL | SEAL.SHRINK)).toBe("ok")
+    expect([p.sys(addSeals, fd, SEAL.GROW), p.sys(addSeals, fd, 0), seals(p, fd)]).toEqual(["EPERM", "EPERM", "3"])
   })
 
   it("against execution bring all others on a file with an execute bit [L-MEMFD-06]", () => {
     const p = world()
     const fd = memfd(p)
-    expect([p.sys(addSeals, fd, SEAL.F_SEAL_EXEC), seals(p, fd)]).toEqual(["ok", "62"])
+    expect([p.sys(addSeals, fd, SEAL.EXEC), seals(p, fd)]).toEqual(["ok", "62"])
     const other = memfd(p)
     p.sys(fchmod, other, 0o600)
-    expect([p.sys(addSeals, other, SEAL.F_SEAL_EXEC), seals(p, other)]).toEqual(["ok", "32"])
+    expect([p.sys(addSeals, other, SEAL.EXEC), seals(p, other)]).toEqual(["ok", "32"])
   })
 
   it("against execution, bringing the one against writes, wait for writable mappings too [L-MEMFD-06, L-MEMFD-08]", () => {
     const p = world()
     const fd = memfd(p, 4096)
     p.mmap("a0", RO, SHARED, fd)
-    expect([p.sys(addSeals, fd, SEAL.F_SEAL_EXEC), seals(p, fd)]).toEqual(["EBUSY", "ok"])
+    expect([p.sys(addSeals, fd, SEAL.EXEC), seals(p, fd)]).toEqual(["EBUSY", "ok"])
   })
 
   it("against execution keep the execute bits as they are [L-MEMFD-07]", () => {
     const p = world()
-    const fd = memfd(p, 0, MFD.MFD_NOEXEC_SEAL)
+    const fd = memfd(p, 0, MFD.NOEXEC_SEAL)
     expect([p.sys(fchmod, fd, 0o755), p.sys(fchmod, fd, 0o600), p.sys(fchmod, fd, 0o640)]).toEqual([
       "EPERM",
       "ok",
@@ -213,22 +209,19 @@ describe("seals", () => {
     const p = world()
     const fd = memfd(p, 8192)
     p.mmap("a0", RO, SHARED, fd)
-    expect(p.sys(addSeals, fd, SEAL.F_SEAL_WRITE | SEAL.F_SEAL_SHRINK), "nothing is added").toBe("EBUSY")
+    expect(p.sys(addSeals, fd, SEAL.WRITE | SEAL.SHRINK), "nothing is added").toBe("EBUSY")
     expect(seals(p, fd)).toBe("ok")
     p.munmap("a0")
     p.mmap("a0", RO, SHARED, readOnly(p, fd))
     p.mmap("a1", RW, PRIVATE, fd)
-    expect([p.sys(addSeals, fd, SEAL.F_SEAL_WRITE), seals(p, fd)], "through a read-only descriptor").toEqual([
-      "ok",
-      "8"
-    ])
+    expect([p.sys(addSeals, fd, SEAL.WRITE), seals(p, fd)], "through a read-only descriptor").toEqual(["ok", "8"])
   })
 
   it("against future writes leave mappings alone that may be written already [L-MEMFD-09]", () => {
     const p = world()
     const fd = memfd(p, 4 * 4096)
     p.mmap("a0+2", RO, SHARED, fd)
-    expect(p.sys(addSeals, fd, SEAL.F_SEAL_FUTURE_WRITE)).toBe("ok")
+    expect(p.sys(addSeals, fd, SEAL.FUTURE_WRITE)).toBe("ok")
     expect([p.mprotect("a0+2", RW), p.write("a0+2")]).toEqual(["ok", "ok"])
     expect([p.mremap("a1", "a9"), p.write("a9")]).toEqual(["a9", "ok"])
     const child = p.fork()
@@ -244,7 +237,7 @@ describe("seals", () => {
   it("against growth and shrinking hold for every way to change a size [L-MEMFD-10]", () => {
     const p = world()
     const fd = memfd(p, 4096)
-    p.sys(addSeals, fd, SEAL.F_SEAL_GROW)
+    p.sys(addSeals, fd, SEAL.GROW)
     expect([p.sys(ftruncate, fd, 4097), p.sys(fallocate, fd, 0, 4096, 1), p.sys(fallocate, fd, 1, 4096, 1)]).toEqual(
       Array(3).fill("EPERM")
     )
@@ -252,7 +245,7 @@ describe("seals", () => {
     expect([p.sys(ftruncate, fd, 4096), p.sys(ftruncate, fd, 100), p.sys(fallocate, fd, 0, 0, 100)]).toEqual(
       Array(3).fill("ok")
     )
-    p.sys(addSeals, fd, SEAL.F_SEAL_SHRINK)
+    p.sys(addSeals, fd, SEAL.SHRINK)
     expect([p.sys(ftruncate, fd, 99), p.sys(ftruncate, fd, 100)]).toEqual(["EPERM", "ok"])
     expect(write(p, fd, "ab", 99), "both bytes lie in one page: neither is written").toBe("EPERM")
   })
@@ -260,9 +253,9 @@ describe("seals", () => {
   it("against writes forbid holes, the one against shrinking does not [L-MEMFD-11]", () => {
     const p = world()
     for (const [seal, answer] of [
-      [SEAL.F_SEAL_SHRINK, "ok"],
-      [SEAL.F_SEAL_WRITE, "EPERM"],
-      [SEAL.F_SEAL_FUTURE_WRITE, "EPERM"]
+      [SEAL.SHRINK, "ok"],
+      [SEAL.WRITE, "EPERM"],
+      [SEAL.FUTURE_WRITE, "EPERM"]
     ] as const) {
       const fd = memfd(p, 8192)
       p.sys(addSeals, fd, seal)
@@ -273,7 +266,7 @@ describe("seals", () => {
   it("against writes leave shared mappings for reading, and private ones [L-MEMFD-12]", () => {
     const p = world()
     const fd = memfd(p, 8192)
-    p.sys(addSeals, fd, SEAL.F_SEAL_WRITE)
+    p.sys(addSeals, fd, SEAL.WRITE)
     expect([p.mmap("a0", RW, SHARED, fd), p.mmap("a0", RO, SHARED, fd), p.mmap("a1", RW, PRIVATE, fd)]).toEqual([
       "EPERM",
       "a0",
@@ -281,7 +274,7 @@ describe("seals", () => {
     ])
     expect([p.flags("a0"), p.mprotect("a0", RW), p.write("a1")]).toEqual(["rd sh mr me ms", "EACCES", "ok"])
     p.mmap("a2", RO, SHARED, fd)
-    expect(p.sys(addSeals, fd, SEAL.F_SEAL_WRITE), "once more").toBe("ok")
+    expect(p.sys(addSeals, fd, SEAL.WRITE), "once more").toBe("ok")
   })
 })
 

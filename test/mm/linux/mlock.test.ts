@@ -1,4 +1,7 @@
 /** mlock, mlock2, munlock: what is locked, counted and brought in, and what is refused. See mlockall.test.ts. */
+import * as MCL from "../../../lib/flags/MlockallFlags.ts"
+import * as MLOCK from "../../../lib/flags/MlockFlags.ts"
+import * as MS from "../../../lib/flags/MsyncFlags.ts"
 import { describe, expect, it } from "vitest"
 import * as MADV from "../../../lib/flags/AdviceFlags.ts"
 import * as MAP from "../../../lib/flags/MapFlags.ts"
@@ -7,17 +10,8 @@ import { gatherStats, kibOfPss, MemSizeStats } from "../../../lib/mm/proc/mem-si
 import { RLIMIT_MEMLOCK } from "../../../lib/mm/store/tasks.ts"
 import { fallocate, ftruncate } from "../../../lib/mm/sys/file.ts"
 import { memfdSecret } from "../../../lib/mm/sys/memfd.ts"
-import {
-  MCL_CURRENT,
-  MCL_FUTURE,
-  MCL_ONFAULT,
-  mlock,
-  MLOCK_ONFAULT,
-  mlockall,
-  munlock,
-  munlockall
-} from "../../../lib/mm/sys/mlock.ts"
-import { MS_INVALIDATE, msync } from "../../../lib/mm/sys/msync.ts"
+import { mlock, mlockall, munlock, munlockall } from "../../../lib/mm/sys/mlock.ts"
+import { msync } from "../../../lib/mm/sys/msync.ts"
 import { ANON, at, RO, RW } from "./words.ts"
 import { type Proc, world } from "./world.ts"
 
@@ -147,7 +141,7 @@ describe("mlock", () => {
 
   it("with ONFAULT brings nothing in: pages count once they are touched, the page of zeroes never [L-MLK-07]", () => {
     const p = world("aaaa")
-    expect([p.mlock("a0+4", MLOCK_ONFAULT), p.areas(), p.pages("a0+4")]).toEqual(["ok", ["a0+4 rw-p lo lf"], "...."])
+    expect([p.mlock("a0+4", MLOCK.ONFAULT), p.areas(), p.pages("a0+4")]).toEqual(["ok", ["a0+4 rw-p lo lf"], "...."])
     expect([lockedKib(p, "a0"), p.counts()]).toEqual([0, "total 4 locked 4 data 4"])
     p.write("a0+2")
     p.read("a2")
@@ -157,7 +151,7 @@ describe("mlock", () => {
   it("changes from one kind to the other; the count stays [L-MLK-08]", () => {
     const p = world("aa")
     const seen = (["a0", "a0+2"] as const).flatMap((range) =>
-      [MLOCK_ONFAULT, 0, MLOCK_ONFAULT].map((flags) => {
+      [MLOCK.ONFAULT, 0, MLOCK.ONFAULT].map((flags) => {
         expect(p.mlock(range, flags)).toBe("ok")
         return `${p.areas().join(", ")}; ${p.pages("a0+2")} ${p.counts()}`
       })
@@ -178,7 +172,7 @@ describe("mlock", () => {
     const before = p.areas()
     expect([p.mlock("a0+2"), p.mlock("a4+2"), p.mlock("a8+2")]).toEqual(["ok", "ok", "ok"])
     expect([p.areas(), p.counts().includes("locked"), p.pages("a8+2")]).toEqual([before, false, "AA"])
-    expect(p.sys(mlockall, MCL_CURRENT | MCL_FUTURE)).toBe("ok")
+    expect(p.sys(mlockall, MCL.CURRENT | MCL.FUTURE)).toBe("ok")
     p.mmap("a12", RW, DROPPABLE)
     expect([p.areas().slice(0, 3), p.flags("a12").includes("lo")]).toEqual([before, false])
     expect(p.counts()).not.toMatch("locked")
@@ -191,9 +185,9 @@ describe("mlock", () => {
     p.mmap("a0+2", RW, MAP.SHARED, fd)
     for (const change of [
       () => p.munlock("a0+2"),
-      () => p.mlock("a0+2", MLOCK_ONFAULT),
+      () => p.mlock("a0+2", MLOCK.ONFAULT),
       () => p.sys(munlockall),
-      () => p.sys(mlockall, MCL_CURRENT | MCL_ONFAULT)
+      () => p.sys(mlockall, MCL.CURRENT | MCL.ONFAULT)
     ]) {
       change()
       expect([p.areas(), p.counts()]).toEqual([["a0+2 rw-s lo dd"], "total 2 locked 2"])
@@ -215,7 +209,7 @@ describe("mlock", () => {
   it("counts the length of an area, whether its pages can be had or not [L-MLK-23]", () => {
     const p = world("nn.aa")
     p.mlock("a0+2")
-    p.mlock("a3+2", MLOCK_ONFAULT)
+    p.mlock("a3+2", MLOCK.ONFAULT)
     expect([p.pages("a0+5"), p.counts()]).toEqual([".._..", "total 4 locked 4 data 2"])
   })
 })
@@ -241,7 +235,7 @@ describe("locked pages", () => {
     p.mlock("a2+4")
     for (const advice of [MADV.DONTNEED, MADV.FREE, MADV.COLD, MADV.PAGEOUT, MADV.GUARD_INSTALL])
       expect(p.madvise("a0", advice), `advice ${advice}`).toBe("EINVAL")
-    expect([p.madvise("a2", MADV.REMOVE), p.sys(msync, at("a2"), 4096, MS_INVALIDATE)]).toEqual(["EINVAL", "EBUSY"])
+    expect([p.madvise("a2", MADV.REMOVE), p.sys(msync, at("a2"), 4096, MS.INVALIDATE)]).toEqual(["EINVAL", "EBUSY"])
     expect([p.pages("a0"), p.pages("a2+4")]).toEqual(["A", "FFFF"])
     expect(p.sys(fallocate, fd, 3, 4096, 4096)).toBe("ok")
     expect(p.pages("a2+4")).toBe("F.FF")

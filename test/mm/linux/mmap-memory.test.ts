@@ -1,9 +1,10 @@
 /** mmap: locked, populated and promised memory. */
+import * as MCL from "../../../lib/flags/MlockallFlags.ts"
 import { describe, expect, it } from "vitest"
 import * as MAP from "../../../lib/flags/MapFlags.ts"
 import { FILE_DIR } from "../../../lib/mm/store/files.ts"
 import { RLIMIT_MEMLOCK } from "../../../lib/mm/store/tasks.ts"
-import { MCL_FUTURE, mlockall } from "../../../lib/mm/sys/mlock.ts"
+import { mlockall } from "../../../lib/mm/sys/mlock.ts"
 import { ANON, NONE, RO, RW, SHARED_ANON } from "./words.ts"
 import { world } from "./world.ts"
 
@@ -24,7 +25,7 @@ describe("MAP_LOCKED", () => {
 
   it("is what every mapping has after mlockall(FUTURE), limit and all [L-MMAP-18]", () => {
     const p = world().limit(RLIMIT_MEMLOCK, 4).asUser()
-    expect(p.sys(mlockall, MCL_FUTURE)).toBe("ok")
+    expect(p.sys(mlockall, MCL.FUTURE)).toBe("ok")
     expect(p.mmap("a0+4", RW)).toBe("a0")
     expect(p.areas()).toEqual(["a0+4 rw-p lo"])
     expect(p.pages("a0+4")).toBe("AAAA")

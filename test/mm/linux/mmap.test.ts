@@ -1,8 +1,9 @@
 /** mmap: its arguments, and the order of its refusals where test/mm/sys/errnos.test.ts leaves something out. */
+import * as PR from "../../../lib/flags/PrctlFlags.ts"
+import * as SEAL from "../../../lib/flags/SealFlags.ts"
 import { describe, expect, it } from "vitest"
 import * as MAP from "../../../lib/flags/MapFlags.ts"
 import { EXEC, GROWSDOWN, SEM, WRITE } from "../../../lib/flags/ProtFlags.ts"
-import { F_SEAL_FUTURE_WRITE, F_SEAL_WRITE } from "../../../lib/mm/object/shmem.ts"
 import { permsText } from "../../../lib/mm/proc/maps.ts"
 import { FILE_NOEXEC, FMODE_READ } from "../../../lib/mm/store/files.ts"
 import { BRK } from "../../../lib/mm/store/mms.ts"
@@ -11,7 +12,7 @@ import { brk } from "../../../lib/mm/sys/brk.ts"
 import { addSeals } from "../../../lib/mm/sys/memfd.ts"
 import { mmap } from "../../../lib/mm/sys/mmap.ts"
 import { personality, READ_IMPLIES_EXEC } from "../../../lib/mm/sys/personality.ts"
-import { PR_MDWE_REFUSE_EXEC_GAIN, setMdwe } from "../../../lib/mm/sys/prctl.ts"
+import { setMdwe } from "../../../lib/mm/sys/prctl.ts"
 import { ANON, at, NONE, RO, RW, RWX, SHARED_ANON } from "./words.ts"
 import { world } from "./world.ts"
 
@@ -100,7 +101,7 @@ describe("mmap", () => {
     const p = world("aa")
     p.mseal("a0")
     p.limit(RLIMIT_AS, 2)
-    p.sys(setMdwe, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0)
+    p.sys(setMdwe, PR.MDWE_REFUSE_EXEC_GAIN, 0, 0, 0)
     expect(p.mmap("a0", RWX)).toBe("EACCES")
     expect(p.mmap("a4", RWX)).toBe("EACCES")
     expect(p.mmap("a0", RW), "the seal").toBe("EPERM")
@@ -171,7 +172,7 @@ describe("droppable memory", () => {
 
 describe("a memfd that is sealed against writing", () => {
   it("cannot be mapped shared and writable; mapped read-only it stays so; private copies are free [L-MMAP-27, L-MMAP-E19]", () => {
-    for (const seal of [F_SEAL_WRITE, F_SEAL_FUTURE_WRITE]) {
+    for (const seal of [SEAL.WRITE, SEAL.FUTURE_WRITE]) {
       const p = world()
       const fd = p.memfd(4)
       expect(p.sys(addSeals, fd, seal)).toBe("ok")

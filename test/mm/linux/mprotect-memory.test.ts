@@ -1,10 +1,10 @@
 /** mprotect: what is promised and counted, and what becomes of the pages. */
+import * as MLOCK from "../../../lib/flags/MlockFlags.ts"
 import { describe, expect, it } from "vitest"
 import { DONTNEED_LOCKED } from "../../../lib/flags/AdviceFlags.ts"
 import * as MAP from "../../../lib/flags/MapFlags.ts"
 import { FILE_ZERO } from "../../../lib/mm/store/files.ts"
 import { RLIMIT_DATA } from "../../../lib/mm/store/tasks.ts"
-import { MLOCK_ONFAULT } from "../../../lib/mm/sys/mlock.ts"
 import { ANON, NONE, RO, RW, RX, RWX, SHARED_ANON } from "./words.ts"
 import { type Proc, world } from "./world.ts"
 
@@ -105,7 +105,7 @@ describe("locked memory", () => {
     p.mprotect("a4+2", RW)
     expect(p.pages("a4+2"), "not shared memory").toBe("..")
     p.mmap("a6+2", NONE)
-    p.mlock("a6+2", MLOCK_ONFAULT)
+    p.mlock("a6+2", MLOCK.ONFAULT)
     p.mprotect("a6+2", RW)
     expect(p.pages("a6+2"), "nor what is locked when it is touched").toBe("..")
   })

@@ -1,11 +1,12 @@
 /** mprotect and pkey_mprotect: how far they get, and what they refuse. */
+import * as PR from "../../../lib/flags/PrctlFlags.ts"
 import { describe, expect, it } from "vitest"
 import * as MADV from "../../../lib/flags/AdviceFlags.ts"
 import * as MAP from "../../../lib/flags/MapFlags.ts"
 import { EXEC, GROWSDOWN, GROWSUP, SEM, WRITE } from "../../../lib/flags/ProtFlags.ts"
 import { FILE_NOEXEC, FMODE_READ } from "../../../lib/mm/store/files.ts"
 import { mprotect, pkeyMprotect } from "../../../lib/mm/sys/mprotect.ts"
-import { PR_MDWE_REFUSE_EXEC_GAIN, setMdwe } from "../../../lib/mm/sys/prctl.ts"
+import { setMdwe } from "../../../lib/mm/sys/prctl.ts"
 import { ANON, at, NONE, RO, RW, RWX, RX } from "./words.ts"
 import { world } from "./world.ts"
 
@@ -74,7 +75,7 @@ describe("a right", () => {
     const p = world("a")
     p.mmap("a1", RWX)
     p.mmap("a2", RX)
-    p.sys(setMdwe, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0)
+    p.sys(setMdwe, PR.MDWE_REFUSE_EXEC_GAIN, 0, 0, 0)
     expect(p.mprotect("a0", RX)).toBe("EACCES")
     expect(p.mprotect("a0", EXEC)).toBe("EACCES")
     expect(p.mprotect("a1", RWX)).toBe("EACCES")

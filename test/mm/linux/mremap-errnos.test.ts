@@ -1,11 +1,12 @@
 /** The errno of an mremap that is wrong in two ways: the first of Linux's order, for every two of them. */
+import * as MREMAP from "../../../lib/flags/MremapFlags.ts"
 import { describe, expect, it } from "vitest"
 import * as MAP from "../../../lib/flags/MapFlags.ts"
 import { mmapUnlock, tryMmap } from "../../../lib/mm/area/mmap-lock.ts"
 import { READ } from "../../../lib/mm/base/stop.ts"
 import { TASK_SIZE } from "../../../lib/mm/base/units.ts"
 import { RLIMIT_AS, RLIMIT_MEMLOCK } from "../../../lib/mm/store/tasks.ts"
-import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE, mremap } from "../../../lib/mm/sys/mremap.ts"
+import { mremap } from "../../../lib/mm/sys/mremap.ts"
 import { Hand } from "../rows/world.ts"
 import { at, NONE, RO, RW } from "./words.ts"
 import { type Proc, world } from "./world.ts"
@@ -39,20 +40,20 @@ function attempt(): Attempt {
     addr: at("a0"),
     oldLen: 4 * 4096,
     newLen: 5 * 4096,
-    flags: MREMAP_MAYMOVE | MREMAP_FIXED,
+    flags: MREMAP.MAYMOVE | MREMAP.FIXED,
     to: at("a20")
   }
 }
 
 /** Equal lengths, and nothing at the target needs to go. */
 const keep = (a: Attempt): void => {
-  a.flags = MREMAP_MAYMOVE | MREMAP_DONTUNMAP
+  a.flags = MREMAP.MAYMOVE | MREMAP.DONTUNMAP
   a.newLen = a.oldLen
 }
 
 /** One page more, to a named place: as at first. */
 const grow = (a: Attempt): void => {
-  a.flags = MREMAP_MAYMOVE | MREMAP_FIXED
+  a.flags = MREMAP.MAYMOVE | MREMAP.FIXED
   a.newLen = a.oldLen + 4096
 }
 
@@ -66,12 +67,12 @@ const wrongs: readonly Wrong[] = [
   { name: "the new length is more than there is", errno: "EINVAL", make: (a) => (a.newLen = TASK_SIZE + 1) },
   { name: "the new place lies beyond user space", errno: "EINVAL", make: (a) => (a.to = TASK_SIZE - 4096) },
   { name: "the new place is unaligned", errno: "EINVAL", make: (a) => (a.to += 1) },
-  { name: "it may not move", errno: "EINVAL", make: (a) => (a.flags &= ~MREMAP_MAYMOVE) },
+  { name: "it may not move", errno: "EINVAL", make: (a) => (a.flags &= ~MREMAP.MAYMOVE) },
   {
     name: "the old place stays, and lengths differ",
     errno: "EINVAL",
     make: (a) => {
-      a.flags |= MREMAP_DONTUNMAP
+      a.flags |= MREMAP.DONTUNMAP
       a.newLen = a.oldLen + 4096
     }
   },
@@ -135,7 +136,7 @@ const wrongs: readonly Wrong[] = [
     make: (a) => {
       a.p.mseal("a22")
       a.to = at("a20")
-      a.flags |= MREMAP_FIXED
+      a.flags |= MREMAP.FIXED
     }
   },
   {
@@ -172,7 +173,7 @@ describe("mremap", () => {
     const holder = k.runs.alloc(0)
     k.runs.current = holder
     expect(tryMmap(k, p.mm, READ)).toBe(true)
-    const hand = new Hand(k, () => mremap(k, p.task, at("a0"), 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, at("a20")))
+    const hand = new Hand(k, () => mremap(k, p.task, at("a0"), 4096, 4096, MREMAP.MAYMOVE | MREMAP.FIXED, at("a20")))
     hand.step()
     expect(hand.waits).toBe(true)
     hand.kill()
@@ -185,13 +186,13 @@ describe("mremap", () => {
   it("is ENOMEM at last for a move where areas are three short of the limit, or memory cannot be promised [L-MRE-E23]", () => {
     const p = world("aaaab", { maxMapCount: LIM })
     for (let i = 30; p.k.maple.size(p.mm) < LIM - 3; i += 2) p.mmap(`a${i}`, NONE)
-    expect(p.mremap("a0+4", 5, MREMAP_MAYMOVE)).toBe("ENOMEM")
+    expect(p.mremap("a0+4", 5, MREMAP.MAYMOVE)).toBe("ENOMEM")
     expect(p.munmap("a30")).toBe("ok")
-    expect(p.mremap("a0+4", 5, MREMAP_MAYMOVE)).not.toBe("ENOMEM")
+    expect(p.mremap("a0+4", 5, MREMAP.MAYMOVE)).not.toBe("ENOMEM")
     const q = world("aaaab", { ramPages: 64 })
-    expect(q.mremap("a0+4", 69, MREMAP_MAYMOVE)).toBe("ENOMEM")
+    expect(q.mremap("a0+4", 69, MREMAP.MAYMOVE)).toBe("ENOMEM")
     expect(q.draw()).toBe("aaaab")
-    expect(q.mremap("a0+4", 68, MREMAP_MAYMOVE), "64 more are promised").toBe("0x7ffff7fbb000")
+    expect(q.mremap("a0+4", 68, MREMAP.MAYMOVE), "64 more are promised").toBe("0x7ffff7fbb000")
   })
 
   it("finds out of parameters before it looks whether anything is there [L-MRE-01]", () => {
@@ -210,7 +211,7 @@ describe("mremap", () => {
   it("does not look at the new place unless it is told to go there [L-MRE-02]", () => {
     const p = world("a")
     for (const to of [0x123, -1, TASK_SIZE]) {
-      expect(p.sys(mremap, at("a0"), 1, 1, MREMAP_MAYMOVE, to)).toBe("a0")
+      expect(p.sys(mremap, at("a0"), 1, 1, MREMAP.MAYMOVE, to)).toBe("a0")
       expect(p.sys(mremap, at("a0"), 1, 1, 0, to)).toBe("a0")
     }
   })

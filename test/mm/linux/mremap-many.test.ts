@@ -1,18 +1,19 @@
 /** mremap of several areas at once, and of areas that stay behind (DONTUNMAP); what both cost. */
+import * as MREMAP from "../../../lib/flags/MremapFlags.ts"
 import { describe, expect, it } from "vitest"
 import * as MAP from "../../../lib/flags/MapFlags.ts"
 import { FILE_ZERO } from "../../../lib/mm/store/files.ts"
 import { LOCKED_VM } from "../../../lib/mm/store/mms.ts"
 import { RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK } from "../../../lib/mm/store/tasks.ts"
 import { munlockall } from "../../../lib/mm/sys/mlock.ts"
-import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE, mremap } from "../../../lib/mm/sys/mremap.ts"
+import { mremap } from "../../../lib/mm/sys/mremap.ts"
 import { ANON, at, RW, SHARED_ANON } from "./words.ts"
 import { type Proc, world } from "./world.ts"
 
 const { PRIVATE, SHARED } = MAP
-const MAYMOVE = MREMAP_MAYMOVE
-const KEEP = MAYMOVE | MREMAP_DONTUNMAP
-const KEEP_AT = KEEP | MREMAP_FIXED
+const MAYMOVE = MREMAP.MAYMOVE
+const KEEP = MAYMOVE | MREMAP.DONTUNMAP
+const KEEP_AT = KEEP | MREMAP.FIXED
 
 describe("several areas to a named place", () => {
   it("move together, each as far as the range goes, the gaps between them kept [L-MRE-15]", () => {
@@ -82,7 +83,7 @@ describe("several areas to a named place", () => {
 describe("DONTUNMAP", () => {
   it("wants MAYMOVE and equal lengths; the new place is a hint, and taken as it is [L-MRE-21]", () => {
     const p = world("aab")
-    expect(p.mremap("a0+2", "a10+2", MREMAP_DONTUNMAP)).toBe("EINVAL")
+    expect(p.mremap("a0+2", "a10+2", MREMAP.DONTUNMAP)).toBe("EINVAL")
     expect(p.mremap("a0+2", "a10+3", KEEP)).toBe("EINVAL")
     expect(p.sys(mremap, at("a0"), 8192, 8192, KEEP, at("a10") + 1)).toBe("EINVAL")
     expect(p.mremap("a0+2", "a10+2", KEEP)).toBe("a10")

@@ -1,15 +1,16 @@
 /** mremap of one area: shrinking, growing, moving. */
+import * as MREMAP from "../../../lib/flags/MremapFlags.ts"
 import { describe, expect, it } from "vitest"
 import * as MADV from "../../../lib/flags/AdviceFlags.ts"
 import * as MAP from "../../../lib/flags/MapFlags.ts"
 import { EIO } from "../../../lib/flags/Errno.ts"
 import { H_MREMAP } from "../../../lib/mm/base/stop.ts"
-import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE, mremap } from "../../../lib/mm/sys/mremap.ts"
+import { mremap } from "../../../lib/mm/sys/mremap.ts"
 import { A0, ANON, at, RW, SHARED_ANON } from "./words.ts"
 import { type Proc, world } from "./world.ts"
 
 const { PRIVATE, SHARED } = MAP
-const MAYMOVE = MREMAP_MAYMOVE
+const MAYMOVE = MREMAP.MAYMOVE
 
 describe("an mremap to the same length", () => {
   it("that may not go elsewhere looks at the start of its range, and does nothing [L-MRE-03]", () => {
@@ -146,7 +147,7 @@ describe("to a named place", () => {
   })
 
   it("below the lowest address only who has the right to it gets [L-MRE-36]", () => {
-    const to = (p: Proc): string => p.sys(mremap, at("a0"), 4096, 4096, MAYMOVE | MREMAP_FIXED, 0)
+    const to = (p: Proc): string => p.sys(mremap, at("a0"), 4096, 4096, MAYMOVE | MREMAP.FIXED, 0)
     expect(to(world("a").asUser())).toBe("EPERM")
     const p = world("a")
     expect([to(p), p.draw()], "root moves to address 0").toEqual(["ok", ""])
@@ -184,9 +185,9 @@ describe("a move", () => {
       [2, 0],
       [1, 0],
       [4, MAYMOVE],
-      ["a20+2", MAYMOVE | MREMAP_FIXED],
-      ["a20+1", MAYMOVE | MREMAP_FIXED],
-      ["a20+2", MAYMOVE | MREMAP_DONTUNMAP]
+      ["a20+2", MAYMOVE | MREMAP.FIXED],
+      ["a20+1", MAYMOVE | MREMAP.FIXED],
+      ["a20+2", MAYMOVE | MREMAP.DONTUNMAP]
     ] as const)
       expect(p.mremap("a0+2", to, flags), `to ${to}`).toBe("EPERM")
     expect(p.mremap("a0+0", 1, MAYMOVE)).toBe("EPERM")

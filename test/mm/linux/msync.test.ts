@@ -1,16 +1,17 @@
 /** msync: what it refuses, and which files it asks. */
+import * as MS from "../../../lib/flags/MsyncFlags.ts"
 import { describe, expect, it } from "vitest"
 import { EIO } from "../../../lib/flags/Errno.ts"
 import * as MAP from "../../../lib/flags/MapFlags.ts"
 import { H_MSYNC, NEED_HOOK } from "../../../lib/mm/base/stop.ts"
 import { installFd, openPath } from "../../../lib/mm/object/file.ts"
 import { FMODE_READ } from "../../../lib/mm/store/files.ts"
-import { MS_ASYNC, MS_INVALIDATE, MS_SYNC, msync } from "../../../lib/mm/sys/msync.ts"
+import { msync } from "../../../lib/mm/sys/msync.ts"
 import { Hand } from "../rows/world.ts"
 import { at, outcome, type Pages, parse, RO, RW, SHARED_ANON } from "./words.ts"
 import { type Proc, world } from "./world.ts"
 
-const sync = (p: Proc, range: Pages, flags = MS_SYNC): string => {
+const sync = (p: Proc, range: Pages, flags = MS.SYNC): string => {
   const [page, pages] = parse(range)
   return p.sys(msync, page * 4096, pages * 4096, flags)
 }
@@ -33,13 +34,13 @@ describe("refusals", () => {
     const p = world("aa")
     const errno = (addr: number | bigint, len: number | bigint, flags: number): string => p.sys(msync, addr, len, flags)
     const wraps = LAST - 8191n
-    expect([errno(at("a0"), wraps, 8), errno(at("a0"), wraps, 2 ** 32), errno(at("a0") + 1, wraps, MS_SYNC)]).toEqual([
+    expect([errno(at("a0"), wraps, 8), errno(at("a0"), wraps, 2 ** 32), errno(at("a0") + 1, wraps, MS.SYNC)]).toEqual([
       "EINVAL",
       "EINVAL",
       "EINVAL"
     ])
-    expect(errno(at("a0"), wraps, MS_ASYNC | MS_SYNC)).toBe("EINVAL")
-    expect([errno(at("a0"), wraps, MS_SYNC), errno(at("a0"), LAST, MS_SYNC), errno(at("a9"), 0, MS_SYNC)]).toEqual([
+    expect(errno(at("a0"), wraps, MS.ASYNC | MS.SYNC)).toBe("EINVAL")
+    expect([errno(at("a0"), wraps, MS.SYNC), errno(at("a0"), LAST, MS.SYNC), errno(at("a9"), 0, MS.SYNC)]).toEqual([
       "ENOMEM",
       "ok",
       "ok"
@@ -52,19 +53,19 @@ describe("refusals", () => {
       Array(5).fill("ENOMEM")
     )
     p.mlock("a2")
-    expect(sync(p, "a0+3", MS_INVALIDATE), "it went on to a2").toBe("EBUSY")
+    expect(sync(p, "a0+3", MS.INVALIDATE), "it went on to a2").toBe("EBUSY")
     const q = world()
     const fd = q.device([H_MSYNC])
     q.mmap("a1", RW, MAP.SHARED, fd)
-    expect(asked(q, "a0+2", MS_SYNC)).toEqual(["ENOMEM", "0..1"])
+    expect(asked(q, "a0+2", MS.SYNC)).toEqual(["ENOMEM", "0..1"])
   })
 
   it("for locked memory come at once, even behind a hole [L-MSY-03]", () => {
     const p = world("aa..b")
     p.mlock("a4")
-    for (const flags of [MS_INVALIDATE, MS_INVALIDATE | MS_ASYNC, MS_INVALIDATE | MS_SYNC])
+    for (const flags of [MS.INVALIDATE, MS.INVALIDATE | MS.ASYNC, MS.INVALIDATE | MS.SYNC])
       expect([sync(p, "a4", flags), sync(p, "a3+2", flags), sync(p, "a0+2", flags)]).toEqual(["EBUSY", "EBUSY", "ok"])
-    expect(sync(p, "a3+2", MS_ASYNC)).toBe("ENOMEM")
+    expect(sync(p, "a3+2", MS.ASYNC)).toBe("ENOMEM")
   })
 
   it("without flags are those for holes alone [L-MSY-04, L-MSY-E4]", () => {
@@ -89,13 +90,13 @@ describe("files", () => {
 
   it("that are shared are asked for the range by MS_SYNC, one after the other; others are not [L-MSY-05, L-MSY-E4]", () => {
     const p = three()
-    expect(asked(p, "a0+8", MS_SYNC)).toEqual(["ok", "5..7", "30..32"])
-    expect(asked(p, "a1+6", MS_SYNC | MS_INVALIDATE)).toEqual(["ok", "6..7", "30..31"])
+    expect(asked(p, "a0+8", MS.SYNC)).toEqual(["ok", "5..7", "30..32"])
+    expect(asked(p, "a1+6", MS.SYNC | MS.INVALIDATE)).toEqual(["ok", "6..7", "30..31"])
   })
 
   it("hear nothing of MS_ASYNC, nor of no flags [L-MSY-06, L-MSY-04]", () => {
     const p = three()
-    for (const flags of [MS_ASYNC, MS_ASYNC | MS_INVALIDATE, 0]) expect(asked(p, "a0+8", flags)).toEqual(["ok"])
+    for (const flags of [MS.ASYNC, MS.ASYNC | MS.INVALIDATE, 0]) expect(asked(p, "a0+8", flags)).toEqual(["ok"])
   })
 
   it("that fail end it with their error; a hole before them is forgotten [L-MSY-05]", () => {
@@ -112,7 +113,7 @@ describe("files", () => {
     p.mmap("a1", RW, SHARED_ANON)
     p.mmap("a2", RW, MAP.SHARED, p.memfd(1))
     p.write("a0+3")
-    const hand = new Hand(p.k, () => msync(p.k, p.task, at("a0"), 3 * 4096, MS_SYNC)).to(NEED_HOOK)
+    const hand = new Hand(p.k, () => msync(p.k, p.task, at("a0"), 3 * 4096, MS.SYNC)).to(NEED_HOOK)
     expect([hand.ended, hand.result]).toEqual([true, 0])
     expect([p.read("a0+3"), p.pages("a0+3")]).toEqual(["101 102 103", "AFF"])
   })
@@ -120,7 +121,7 @@ describe("files", () => {
   it("are asked with no lock held, and kept meanwhile: the area may go, and what follows is looked up again [L-MSY-07]", () => {
     const p = three()
     const { k } = p
-    const hand = new Hand(k, () => msync(k, p.task, at("a0"), 8 * 4096, MS_SYNC)).to(NEED_HOOK)
+    const hand = new Hand(k, () => msync(k, p.task, at("a0"), 8 * 4096, MS.SYNC)).to(NEED_HOOK)
     expect([k.runs.held[hand.row], k.runs.lockState(k.runs.mmapLock(p.mm))]).toEqual([0, 0])
     expect([p.munmap("a0+2"), p.munmap("a6+2")]).toEqual(["ok", "ok"])
     expect(outcome(hand.finish()), "a6 has gone as well").toBe("ENOMEM")

@@ -1,4 +1,6 @@
 /** prctl's memory options, limits, overcommitment, and the counts that /proc/PID/status shows. */
+import * as MREMAP from "../../../lib/flags/MremapFlags.ts"
+import * as PR from "../../../lib/flags/PrctlFlags.ts"
 import { describe, expect, it } from "vitest"
 import * as MADV from "../../../lib/flags/AdviceFlags.ts"
 import * as MAP from "../../../lib/flags/MapFlags.ts"
@@ -12,10 +14,7 @@ import { ftruncate } from "../../../lib/mm/sys/file.ts"
 import { memfdNamed } from "../../../lib/mm/sys/memfd.ts"
 import { mlockall } from "../../../lib/mm/sys/mlock.ts"
 import { mmap } from "../../../lib/mm/sys/mmap.ts"
-import { MREMAP_DONTUNMAP, MREMAP_MAYMOVE } from "../../../lib/mm/sys/mremap.ts"
-import * as PR from "../../../lib/mm/sys/prctl.ts"
 import { prctl } from "../../../lib/mm/sys/prctl.ts"
-import * as SET from "../../../lib/mm/sys/prctl-mm.ts"
 import { fork } from "../../../lib/mm/sys/process.ts"
 import { setrlimit } from "../../../lib/mm/sys/rlimit.ts"
 import { shmat, shmget } from "../../../lib/mm/sys/shm.ts"
@@ -46,28 +45,20 @@ function lines(p: Proc, ...labels: readonly string[]): string {
 describe("PR_SET_MDWE", () => {
   it("is set once: exec gain refused, and perhaps not inherited; the same again is fine [L-PRCTL-01]", () => {
     const p = world()
-    expect([set(p, PR.PR_SET_MDWE, 2), set(p, PR.PR_SET_MDWE, 4), set(p, PR.PR_SET_MDWE, 1, 0, 1)]).toEqual(
+    expect([set(p, PR.SET_MDWE, 2), set(p, PR.SET_MDWE, 4), set(p, PR.SET_MDWE, 1, 0, 1)]).toEqual(
       Array(3).fill("EINVAL")
     )
-    expect([set(p, PR.PR_GET_MDWE), set(p, PR.PR_GET_MDWE, 1), set(p, PR.PR_SET_MDWE, 0)]).toEqual([
-      "ok",
-      "EINVAL",
-      "ok"
-    ])
-    expect([set(p, PR.PR_SET_MDWE, 1), set(p, PR.PR_SET_MDWE, 1), set(p, PR.PR_GET_MDWE)]).toEqual(["ok", "ok", "1"])
-    expect([set(p, PR.PR_SET_MDWE, 0), set(p, PR.PR_SET_MDWE, 3), set(p, PR.PR_GET_MDWE)]).toEqual([
-      "EPERM",
-      "EPERM",
-      "1"
-    ])
+    expect([set(p, PR.GET_MDWE), set(p, PR.GET_MDWE, 1), set(p, PR.SET_MDWE, 0)]).toEqual(["ok", "EINVAL", "ok"])
+    expect([set(p, PR.SET_MDWE, 1), set(p, PR.SET_MDWE, 1), set(p, PR.GET_MDWE)]).toEqual(["ok", "ok", "1"])
+    expect([set(p, PR.SET_MDWE, 0), set(p, PR.SET_MDWE, 3), set(p, PR.GET_MDWE)]).toEqual(["EPERM", "EPERM", "1"])
     expect([p.mmap("a0", RWX), p.mmap("a0", RW), p.mprotect("a0", RX)]).toEqual(["EACCES", "a0", "EACCES"])
   })
 
   it("is inherited by a child unless it says not to be [L-PRCTL-02]", () => {
     const [p, q] = [world(), world()]
-    set(p, PR.PR_SET_MDWE, 1)
-    set(q, PR.PR_SET_MDWE, 3)
-    expect([set(p.fork(), PR.PR_GET_MDWE), set(q.fork(), PR.PR_GET_MDWE)]).toEqual(["1", "ok"])
+    set(p, PR.SET_MDWE, 1)
+    set(q, PR.SET_MDWE, 3)
+    expect([set(p.fork(), PR.GET_MDWE), set(q.fork(), PR.GET_MDWE)]).toEqual(["1", "ok"])
   })
 })
 
@@ -79,8 +70,8 @@ describe("PR_SET_MEMORY_MERGE", () => {
     p.mmap("a4", RO, MAP.PRIVATE, fd)
     p.mmap("a5", RW, MAP.SHARED, fd)
     p.mmap("a6", RW, MAP.DROPPABLE | MAP.ANONYMOUS)
-    expect([set(p, PR.PR_SET_MEMORY_MERGE, 1, 1), set(p, PR.PR_GET_MEMORY_MERGE, 1)]).toEqual(["EINVAL", "EINVAL"])
-    expect([set(p, PR.PR_SET_MEMORY_MERGE, 5), set(p, PR.PR_GET_MEMORY_MERGE)]).toEqual(["ok", "1"])
+    expect([set(p, PR.SET_MEMORY_MERGE, 1, 1), set(p, PR.GET_MEMORY_MERGE, 1)]).toEqual(["EINVAL", "EINVAL"])
+    expect([set(p, PR.SET_MEMORY_MERGE, 5), set(p, PR.GET_MEMORY_MERGE)]).toEqual(["ok", "1"])
     p.mmap("a8", RO, MAP.PRIVATE, fd)
     p.mmap("a9", RW, MAP.SHARED, fd)
     p.mmap("a10", NONE)
@@ -91,8 +82,8 @@ describe("PR_SET_MEMORY_MERGE", () => {
         .filter((one) => one.endsWith(" mg"))
         .map((one) => one.split(" ")[0]!)
     expect(marked()).toEqual(["a0", "a1", "a4", "a8", "a10", "a1000"])
-    expect(set(p.fork(), PR.PR_GET_MEMORY_MERGE)).toBe("1")
-    expect([set(p, PR.PR_SET_MEMORY_MERGE), set(p, PR.PR_GET_MEMORY_MERGE), marked()]).toEqual(["ok", "ok", []])
+    expect(set(p.fork(), PR.GET_MEMORY_MERGE)).toBe("1")
+    expect([set(p, PR.SET_MEMORY_MERGE), set(p, PR.GET_MEMORY_MERGE), marked()]).toEqual(["ok", "ok", []])
     p.mmap("a20", RW)
     expect(p.flags("a20")).toBe("rd wr mr mw me ac")
   })
@@ -100,7 +91,7 @@ describe("PR_SET_MEMORY_MERGE", () => {
   it("merges no areas, though their flags are equal then [L-PRCTL-03]", () => {
     const p = world("aaa")
     p.madvise("a1", MADV.MERGEABLE)
-    set(p, PR.PR_SET_MEMORY_MERGE, 1)
+    set(p, PR.SET_MEMORY_MERGE, 1)
     expect(p.areas()).toEqual(["a0 rw-p mg", "a1 rw-p mg", "a2 rw-p mg"])
     p.mmap("a3", RW)
     expect(p.areas()[2], "new memory joins its neighbour").toBe("a2+2 rw-p mg")
@@ -110,27 +101,24 @@ describe("PR_SET_MEMORY_MERGE", () => {
 describe("other options", () => {
   it("of huge pages are kept, and change neither flags nor the 2 MiB placement [L-PRCTL-04]", () => {
     const p = world("a")
-    expect([set(p, PR.PR_SET_THP_DISABLE, 1), set(p, PR.PR_GET_THP_DISABLE)]).toEqual(["ok", "1"])
+    expect([set(p, PR.SET_THP_DISABLE, 1), set(p, PR.GET_THP_DISABLE)]).toEqual(["ok", "1"])
     expect([p.flags("a0"), p.mmapAnywhere(512, RW)]).toEqual(["rd wr mr mw me ac", "0x7ffff7c00000"])
-    expect([set(p, PR.PR_SET_THP_DISABLE, 1, 2), set(p, PR.PR_GET_THP_DISABLE)], "but where advised").toEqual([
-      "ok",
-      "3"
-    ])
+    expect([set(p, PR.SET_THP_DISABLE, 1, 2), set(p, PR.GET_THP_DISABLE)], "but where advised").toEqual(["ok", "3"])
     expect([
-      set(p, PR.PR_SET_THP_DISABLE, 0, 2),
-      set(p, PR.PR_SET_THP_DISABLE, 1, 4),
-      set(p, PR.PR_SET_THP_DISABLE, 1, 0, 1),
-      set(p, PR.PR_GET_THP_DISABLE, 1)
+      set(p, PR.SET_THP_DISABLE, 0, 2),
+      set(p, PR.SET_THP_DISABLE, 1, 4),
+      set(p, PR.SET_THP_DISABLE, 1, 0, 1),
+      set(p, PR.GET_THP_DISABLE, 1)
     ]).toEqual(Array(4).fill("EINVAL"))
-    expect([set(p, PR.PR_SET_THP_DISABLE), set(p, PR.PR_GET_THP_DISABLE)]).toEqual(["ok", "ok"])
+    expect([set(p, PR.SET_THP_DISABLE), set(p, PR.GET_THP_DISABLE)]).toEqual(["ok", "ok"])
   })
 
   it("that the recorded kernel was built without, or has not on this processor, are EINVAL [L-PRCTL-05]", () => {
     const p = world("a")
     expect([
-      set(p, PR.PR_SET_VMA, 0, at("a0"), 4096, 0),
-      set(p, PR.PR_SET_TAGGED_ADDR_CTRL, 1),
-      set(p, PR.PR_GET_TAGGED_ADDR_CTRL),
+      set(p, PR.SET_VMA, 0, at("a0"), 4096, 0),
+      set(p, PR.SET_TAGGED_ADDR_CTRL, 1),
+      set(p, PR.GET_TAGGED_ADDR_CTRL),
       set(p, 9999)
     ]).toEqual(Array(4).fill("EINVAL"))
   })
@@ -140,24 +128,24 @@ describe("other options", () => {
     const fields = [MM.START_CODE, MM.START_DATA, MM.ARG_START, MM.ENV_START, MM.START_STACK, MM.START_BRK, MM.BRK]
     for (const field of [...fields, MM.END_DATA, MM.ARG_END, MM.ENV_END]) p.k.mms.setStat(p.mm, field, at("a0"))
     p.k.mms.setStat(p.mm, MM.END_CODE, at("a1"))
-    const one = (option: number, addr: number, c = 0, d = 0): string => set(p, PR.PR_SET_MM, option, addr, c, d)
-    expect([one(SET.PR_SET_MM_BRK, at("a9")), p.k.mms.stat(p.mm, MM.BRK)]).toEqual(["ok", at("a9")])
-    expect([one(SET.PR_SET_MM_START_BRK, at("a10")), one(SET.PR_SET_MM_START_CODE, at("a1"))], "out of order").toEqual([
+    const one = (option: number, addr: number, c = 0, d = 0): string => set(p, PR.SET_MM, option, addr, c, d)
+    expect([one(PR.SET_MM_BRK, at("a9")), p.k.mms.stat(p.mm, MM.BRK)]).toEqual(["ok", at("a9")])
+    expect([one(PR.SET_MM_START_BRK, at("a10")), one(PR.SET_MM_START_CODE, at("a1"))], "out of order").toEqual([
       "EINVAL",
       "EINVAL"
     ])
-    expect([one(SET.PR_SET_MM_BRK, 0x800), one(SET.PR_SET_MM_BRK, 0x7ffffffff000), one(99, at("a0"))]).toEqual(
+    expect([one(PR.SET_MM_BRK, 0x800), one(PR.SET_MM_BRK, 0x7ffffffff000), one(99, at("a0"))]).toEqual(
       Array(3).fill("EINVAL")
     )
-    expect([one(SET.PR_SET_MM_BRK, at("a9"), 1), one(SET.PR_SET_MM_BRK, at("a9"), 0, 1)]).toEqual(["EINVAL", "EINVAL"])
-    expect(
-      [one(SET.PR_SET_MM_ENV_END, at("a9")), one(SET.PR_SET_MM_START_STACK, at("a0") + 5)],
-      "mapped above?"
-    ).toEqual(["EFAULT", "ok"])
+    expect([one(PR.SET_MM_BRK, at("a9"), 1), one(PR.SET_MM_BRK, at("a9"), 0, 1)]).toEqual(["EINVAL", "EINVAL"])
+    expect([one(PR.SET_MM_ENV_END, at("a9")), one(PR.SET_MM_START_STACK, at("a0") + 5)], "mapped above?").toEqual([
+      "EFAULT",
+      "ok"
+    ])
     p.k.tasks.setRlimit(p.task, RLIMIT_DATA, 8 * 4096, Infinity)
-    expect(one(SET.PR_SET_MM_BRK, at("a9")), "more data than may be").toBe("EINVAL")
+    expect(one(PR.SET_MM_BRK, at("a9")), "more data than may be").toBe("EINVAL")
     p.asUser()
-    expect([one(SET.PR_SET_MM_BRK, at("a1")), one(99, 0), one(SET.PR_SET_MM_BRK, at("a1"), 1)]).toEqual([
+    expect([one(PR.SET_MM_BRK, at("a1")), one(99, 0), one(PR.SET_MM_BRK, at("a1"), 1)]).toEqual([
       "EPERM",
       "EPERM",
       "EINVAL"
@@ -166,8 +154,8 @@ describe("other options", () => {
 
   it("of PR_SET_MM_MAP set all addresses at once, from memory, without a capability", () => {
     const p = world("aa").asUser()
-    expect([set(p, PR.PR_SET_MM, SET.PR_SET_MM_MAP_SIZE, at("a0")), p.read("a0")]).toEqual(["ok", "104"])
-    expect(set(p, PR.PR_SET_MM, SET.PR_SET_MM_MAP_SIZE, 0)).toBe("EFAULT")
+    expect([set(p, PR.SET_MM, PR.SET_MM_MAP_SIZE, at("a0")), p.read("a0")]).toEqual(["ok", "104"])
+    expect(set(p, PR.SET_MM, PR.SET_MM_MAP_SIZE, 0)).toBe("EFAULT")
     const words = ["a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8", "a9", "a10", "a11"] as const
     const bytes = new Uint8Array(104)
     const to = new DataView(bytes.buffer)
@@ -177,7 +165,7 @@ describe("other options", () => {
       for (const [i, byte] of bytes.entries()) userStore8(p.k, p.mm, at("a0") + i, byte)
     }
     write()
-    const map = (length = 104): string => set(p, PR.PR_SET_MM, SET.PR_SET_MM_MAP, at("a0"), length)
+    const map = (length = 104): string => set(p, PR.SET_MM, PR.SET_MM_MAP, at("a0"), length)
     expect([map(100), map()]).toEqual(["EINVAL", "ok"])
     expect([MM.START_CODE, MM.BRK, MM.START_STACK, MM.ENV_END].map((field) => p.k.mms.stat(p.mm, field))).toEqual(
       (["a1", "a6", "a7", "a11"] as const).map(at)
@@ -231,9 +219,9 @@ describe("limits", () => {
       "ENOMEM"
     ])
     expect([fresh(1).sys(brk, at("a1001")), fresh(0).sys(brk, at("a1001"))]).toEqual(["a1001", "a1000"])
-    expect(fresh(1).mremap("a0", 2, MREMAP_MAYMOVE), "the difference").toMatch(/^0x7ffff7f/)
-    expect(fresh(0).mremap("a0", 2, MREMAP_MAYMOVE)).toBe("ENOMEM")
-    const keep = (p: Proc): string => p.mremap("a0+2", "a20+2", MREMAP_MAYMOVE | MREMAP_DONTUNMAP)
+    expect(fresh(1).mremap("a0", 2, MREMAP.MAYMOVE), "the difference").toMatch(/^0x7ffff7f/)
+    expect(fresh(0).mremap("a0", 2, MREMAP.MAYMOVE)).toBe("ENOMEM")
+    const keep = (p: Proc): string => p.mremap("a0+2", "a20+2", MREMAP.MAYMOVE | MREMAP.DONTUNMAP)
     expect([keep(fresh(2)), keep(fresh(1))], "all of it").toEqual(["a20", "ENOMEM"])
     expect([fresh(1).write("a599"), fresh(0).write("a599")]).toEqual(["ok", "SEGV_MAPERR"])
     const segment = (p: Proc): string => p.sys(shmat, shmget(p.k, p.task, 0, 8192, 0o600), at("a30"), 0)
@@ -289,7 +277,7 @@ describe("limits", () => {
     const p = world("aa").asUser().limit(RLIMIT_MEMLOCK, 1)
     expect([p.mmap("a5+2", RW, ANON | MAP.LOCKED), p.mlock("a0+2")], "the lock limit").toEqual(["EAGAIN", "ENOMEM"])
     p.mlock("a0")
-    expect(p.mremap("a0", 3, MREMAP_MAYMOVE)).toBe("EAGAIN")
+    expect(p.mremap("a0", 3, MREMAP.MAYMOVE)).toBe("EAGAIN")
     p.limit(RLIMIT_MEMLOCK, 0)
     expect([p.mmap("a5", RW, ANON | MAP.LOCKED), p.mlock("a1"), p.sys(mlockall, 1)], "no right").toEqual(
       Array(3).fill("EPERM")

@@ -1,4 +1,5 @@
 /** mseal: what it takes, what it forbids, and what it leaves. */
+import * as MREMAP from "../../../lib/flags/MremapFlags.ts"
 import { describe, expect, it } from "vitest"
 import * as MADV from "../../../lib/flags/AdviceFlags.ts"
 import * as MAP from "../../../lib/flags/MapFlags.ts"
@@ -9,7 +10,6 @@ import { brk } from "../../../lib/mm/sys/brk.ts"
 import { ftruncate } from "../../../lib/mm/sys/file.ts"
 import { mlockall, munlockall } from "../../../lib/mm/sys/mlock.ts"
 import { pkeyMprotect } from "../../../lib/mm/sys/mprotect.ts"
-import { MREMAP_DONTUNMAP, MREMAP_MAYMOVE } from "../../../lib/mm/sys/mremap.ts"
 import { msync } from "../../../lib/mm/sys/msync.ts"
 import { remapFilePages } from "../../../lib/mm/sys/remap-file-pages.ts"
 import { mseal } from "../../../lib/mm/sys/seal.ts"
@@ -91,7 +91,7 @@ describe("sealed memory", () => {
       p.mremap("a0", 2),
       p.mremap("a0+2", 1),
       p.mremap("a0+2", "a9+2"),
-      p.mremap("a0", "a9", MREMAP_MAYMOVE | MREMAP_DONTUNMAP),
+      p.mremap("a0", "a9", MREMAP.MAYMOVE | MREMAP.DONTUNMAP),
       p.mremap("a3", "a1"),
       p.mmap("a1", RW),
       p.mmap("a1+2", RW),

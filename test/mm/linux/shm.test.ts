@@ -1,13 +1,13 @@
 /** System V shared memory: identifiers, attachments, what counts as one, and when a segment ends. */
+import * as MREMAP from "../../../lib/flags/MremapFlags.ts"
+import * as SHM from "../../../lib/flags/ShmFlags.ts"
 import { describe, expect, it } from "vitest"
 import { VM_SHARED } from "../../../lib/flags/bits.ts"
 import { mapsLine } from "../../../lib/mm/proc/maps.ts"
 import { RLIMIT_AS, RLIMIT_MEMLOCK } from "../../../lib/mm/store/tasks.ts"
-import { MREMAP_DONTUNMAP, MREMAP_MAYMOVE } from "../../../lib/mm/sys/mremap.ts"
 import { mlockall } from "../../../lib/mm/sys/mlock.ts"
 import { remapFilePages } from "../../../lib/mm/sys/remap-file-pages.ts"
 import { setMdwe } from "../../../lib/mm/sys/prctl.ts"
-import * as SHM from "../../../lib/mm/sys/shm.ts"
 import { shmat, shmdt, shmget } from "../../../lib/mm/sys/shm.ts"
 import * as CTL from "../../../lib/mm/sys/shmctl.ts"
 import { shmctl } from "../../../lib/mm/sys/shmctl.ts"
@@ -19,8 +19,8 @@ const MINE = 0o600
 type Page = `a${number}`
 
 /** A segment of so many bytes: its identifier. */
-function segment(p: Proc, bytes: number, mode = MINE, key = SHM.IPC_PRIVATE): number {
-  const id = shmget(p.k, p.task, key, bytes, SHM.IPC_CREAT | mode)
+function segment(p: Proc, bytes: number, mode = MINE, key = SHM.PRIVATE): number {
+  const id = shmget(p.k, p.task, key, bytes, SHM.CREAT | mode)
   expect(id).toBeGreaterThanOrEqual(0)
   return id
 }
@@ -49,26 +49,26 @@ describe("shmget", () => {
 
   it("makes nothing of no size, nor of one above kernel.shmmax [L-SHM-SHMGET-E1]", () => {
     const p = world("", { shmmax: 8192 })
-    expect([get(p, 7, 0, SHM.IPC_CREAT), get(p, 7, -1, SHM.IPC_CREAT), get(p, 7, 8193, SHM.IPC_CREAT)]).toEqual(
+    expect([get(p, 7, 0, SHM.CREAT), get(p, 7, -1, SHM.CREAT), get(p, 7, 8193, SHM.CREAT)]).toEqual(
       Array(3).fill("EINVAL")
     )
-    expect(get(p, 7, 8192, SHM.IPC_CREAT)).toBe("ok")
-    expect(get(world(), 7, -1, SHM.IPC_CREAT), "the default leaves 16 MiB of 64 bits").toBe("EINVAL")
+    expect(get(p, 7, 8192, SHM.CREAT)).toBe("ok")
+    expect(get(world(), 7, -1, SHM.CREAT), "the default leaves 16 MiB of 64 bits").toBe("EINVAL")
   })
 
   it("needs IPC_CREAT for a new key, and never finds a private one [L-SHM-SHMGET-E2]", () => {
     const p = world()
     expect(get(p, 7, 0, 0), "before the size is looked at").toBe("ENOENT")
     expect(get(p, 7, 4096, MINE)).toBe("ENOENT")
-    const ids = [SHM.IPC_PRIVATE, SHM.IPC_PRIVATE].map((key) => shmget(p.k, p.task, key, 4096, MINE))
+    const ids = [SHM.PRIVATE, SHM.PRIVATE].map((key) => shmget(p.k, p.task, key, 4096, MINE))
     expect(ids).toEqual([0, 1])
   })
 
   it("with IPC_EXCL refuses a key that is there, before it looks at size or permissions [L-SHM-SHMGET-E3]", () => {
     const p = world()
     segment(p, 4096, 0, 7)
-    expect(get(p.asUser(), 7, 9000, SHM.IPC_CREAT | SHM.IPC_EXCL | MINE)).toBe("EEXIST")
-    expect(get(p, 7, 4096, SHM.IPC_EXCL), "alone it means nothing").toBe("ok")
+    expect(get(p.asUser(), 7, 9000, SHM.CREAT | SHM.EXCL | MINE)).toBe("EEXIST")
+    expect(get(p, 7, 4096, SHM.EXCL), "alone it means nothing").toBe("ok")
   })
 
   it("says of one that is there that it is too small before it says whose it is [L-SHM-SHMGET-E4, L-SHM-SHMGET-E5]", () => {
@@ -116,10 +116,10 @@ describe("shmget", () => {
     const p = world()
     segment(p, 5000)
     expect(p.committed).toBe(2)
-    segment(p, 5000, MINE | SHM.SHM_NORESERVE)
+    segment(p, 5000, MINE | SHM.NORESERVE)
     expect(p.committed).toBe(2)
     expect(get(p, 0, 30 * 2 ** 30, MINE)).toBe("ENOMEM")
-    expect(get(p, 0, 30 * 2 ** 30, MINE | SHM.SHM_NORESERVE)).toBe("2")
+    expect(get(p, 0, 30 * 2 ** 30, MINE | SHM.NORESERVE)).toBe("2")
   })
 })
 
@@ -151,8 +151,8 @@ describe("shmat", () => {
     expect(shmatAddress(p, id, 0, 0), "below it").toBe(somewhere - 8192)
     expect(attach(p, id, "a0")).toBe("a0")
     expect(attach(p, id, "a3")).toBe("EINVAL")
-    expect(p.sys(shmat, id, at("a2") + 5, SHM.SHM_RND)).toBe("a2")
-    expect(attach(p, id, "a5", SHM.SHM_REMAP)).toBe("a5")
+    expect(p.sys(shmat, id, at("a2") + 5, SHM.RND)).toBe("a2")
+    expect(attach(p, id, "a5", SHM.REMAP)).toBe("a5")
     expect(p.areas()).toEqual(["a0+2 rw-s", "a2+2 rw-s", "a4 r--p", "a5+2 rw-s"])
   })
 
@@ -160,9 +160,9 @@ describe("shmat", () => {
     const p = world()
     const id = segment(p, 4096)
     expect(p.sys(shmat, id, at("a0") + 1, 0)).toBe("EINVAL")
-    expect(p.sys(shmat, id, 0, SHM.SHM_REMAP)).toBe("EINVAL")
-    expect(p.sys(shmat, id, 5, SHM.SHM_RND | SHM.SHM_REMAP), "rounded down to nothing").toBe("EINVAL")
-    expect(p.sys(shmat, id, 5, SHM.SHM_RND), "page 0, which root may have").toBe("ok")
+    expect(p.sys(shmat, id, 0, SHM.REMAP)).toBe("EINVAL")
+    expect(p.sys(shmat, id, 5, SHM.RND | SHM.REMAP), "rounded down to nothing").toBe("EINVAL")
+    expect(p.sys(shmat, id, 5, SHM.RND), "page 0, which root may have").toBe("ok")
     expect(attached(p, id)).toBe(1)
   })
 
@@ -178,10 +178,10 @@ describe("shmat", () => {
     const p = world().asUser()
     const id = segment(p, 4096, 0o400)
     expect(attach(p, id, "a0")).toBe("EACCES")
-    expect(attach(p, id, "a0", SHM.SHM_RDONLY | SHM.SHM_EXEC)).toBe("EACCES")
-    expect(attach(p, id, "a0", SHM.SHM_RDONLY)).toBe("a0")
+    expect(attach(p, id, "a0", SHM.RDONLY | SHM.EXEC)).toBe("EACCES")
+    expect(attach(p, id, "a0", SHM.RDONLY)).toBe("a0")
     const other = p.fork().asUser(1000)
-    expect(attach(other, id, "a1", SHM.SHM_RDONLY), "somebody else").toBe("EACCES")
+    expect(attach(other, id, "a1", SHM.RDONLY), "somebody else").toBe("EACCES")
   })
 
   it("finds the place taken, or beyond the last address, with EINVAL [L-SHM-SHMAT-E4]", () => {
@@ -204,20 +204,20 @@ describe("shmat", () => {
     const q = world()
     const j = segment(q, 4096, 0o700)
     q.sys(setMdwe, 1)
-    expect(attach(q, j, "a0", SHM.SHM_EXEC)).toBe("EACCES")
-    expect(attach(q, j, "a0", SHM.SHM_EXEC | SHM.SHM_RDONLY)).toBe("a0")
+    expect(attach(q, j, "a0", SHM.EXEC)).toBe("EACCES")
+    expect(attach(q, j, "a0", SHM.EXEC | SHM.RDONLY)).toBe("a0")
     expect(attached(q, j)).toBe(1)
   })
 
   it("for reading only can never be written; SHM_EXEC makes it executable [L-SHM-04]", () => {
     const p = world()
     const id = segment(p, 4096, 0o700)
-    expect(attach(p, id, "a0", SHM.SHM_RDONLY)).toBe("a0")
+    expect(attach(p, id, "a0", SHM.RDONLY)).toBe("a0")
     expect(p.flags("a0")).toBe("rd mr me ms")
     expect(p.mprotect("a0", RW)).toBe("EACCES")
     expect(p.mprotect("a0", RX)).toBe("ok")
-    expect(attach(p, id, "a1", SHM.SHM_EXEC)).toBe("a1")
-    expect(attach(p, id, "a2", SHM.SHM_EXEC | SHM.SHM_RDONLY)).toBe("a2")
+    expect(attach(p, id, "a1", SHM.EXEC)).toBe("a1")
+    expect(attach(p, id, "a2", SHM.EXEC | SHM.RDONLY)).toBe("a2")
     expect(p.areas()).toEqual(["a0 r-xs", "a1 rwxs", "a2 r-xs"])
     expect(p.write("a0+3")).toBe("SEGV_ACCERR ok SEGV_ACCERR")
   })
@@ -250,7 +250,7 @@ describe("a segment's attachments", () => {
     expect(attached(p, id)).toBe(4)
     child.exit()
     expect(attached(p, id)).toBe(2)
-    expect(p.mremap("a1", "a9", MREMAP_MAYMOVE | MREMAP_DONTUNMAP)).toBe("a9")
+    expect(p.mremap("a1", "a9", MREMAP.MAYMOVE | MREMAP.DONTUNMAP)).toBe("a9")
     expect(attached(p, id)).toBe(3)
     expect(p.mremap("a9", "a20")).toBe("a20")
     expect(attached(p, id), "a move takes one away").toBe(3)
@@ -380,7 +380,7 @@ describe("IPC_RMID", () => {
     expect(attach(p, id, "a1")).toBe("a1")
     expect(p.read("a1")).toBe("101")
     expect(control(p, id, CTL.IPC_RMID), "again").toBe("ok")
-    expect(get(p, 7, 4096, SHM.IPC_CREAT), "another one may have the key").toBe("1")
+    expect(get(p, 7, 4096, SHM.CREAT), "another one may have the key").toBe("1")
     detach(p, "a0")
     expect(attached(p, id)).toBe(1)
     detach(p, "a1")

@@ -1,4 +1,6 @@
 /** Files that shrink and grow, and holes in them: what those who map them see. */
+import * as MFD from "../../../lib/flags/MemfdFlags.ts"
+import * as SEAL from "../../../lib/flags/SealFlags.ts"
 import { describe, expect, it } from "vitest"
 import * as MADV from "../../../lib/flags/AdviceFlags.ts"
 import { READ as READING } from "../../../lib/flags/FaultFlags.ts"
@@ -6,11 +8,10 @@ import * as MAP from "../../../lib/flags/MapFlags.ts"
 import { NEED_PAGE } from "../../../lib/mm/base/stop.ts"
 import { createFile, installFd, openPath, RDWR } from "../../../lib/mm/object/file.ts"
 import { readClaim, readDone, readTarget } from "../../../lib/mm/object/filemap.ts"
-import * as SEAL from "../../../lib/mm/object/shmem.ts"
 import { fault } from "../../../lib/mm/page/fault.ts"
 import { FILE_REGULAR } from "../../../lib/mm/store/files.ts"
 import { fallocate, ftruncate, pwrite } from "../../../lib/mm/sys/file.ts"
-import { addSeals, memfdNamed, MFD_ALLOW_SEALING } from "../../../lib/mm/sys/memfd.ts"
+import { addSeals, memfdNamed } from "../../../lib/mm/sys/memfd.ts"
 import { userLoad8, userStore8 } from "../../../lib/mm/sys/trap.ts"
 import { Hand } from "../rows/world.ts"
 import { A0, at, byteOrSignal, RO, RW } from "./words.ts"
@@ -102,7 +103,7 @@ describe("a file that shrinks", () => {
 
   it("is not kept from it by sealed areas, but by its own seals [L-TRUNC-11]", () => {
     const p = world()
-    const fd = memfdNamed(p.k, p.task, "m", MFD_ALLOW_SEALING)
+    const fd = memfdNamed(p.k, p.task, "m", MFD.ALLOW_SEALING)
     resize(p, fd, 4 * 4096)
     p.mmap("a0+4", RW, MAP.SHARED, fd)
     p.write("a0+4")
@@ -113,9 +114,9 @@ describe("a file that shrinks", () => {
       "ok",
       "."
     ])
-    p.sys(addSeals, fd, SEAL.F_SEAL_SHRINK)
+    p.sys(addSeals, fd, SEAL.SHRINK)
     expect([resize(p, fd, 0), resize(p, fd, 8192)]).toEqual(["EPERM", "ok"])
-    p.sys(addSeals, fd, SEAL.F_SEAL_GROW)
+    p.sys(addSeals, fd, SEAL.GROW)
     expect([resize(p, fd, 3 * 4096), resize(p, fd, 8192)]).toEqual(["EPERM", "ok"])
   })
 

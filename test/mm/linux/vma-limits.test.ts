@@ -1,10 +1,10 @@
 /** The number of areas at its limit, and calls that fail halfway. Here the limit is 20; test/mm/area/merge.test.ts has more. */
+import * as MREMAP from "../../../lib/flags/MremapFlags.ts"
 import { describe, expect, it } from "vitest"
 import * as MADV from "../../../lib/flags/AdviceFlags.ts"
 import * as MAP from "../../../lib/flags/MapFlags.ts"
 import { FILE_DIR } from "../../../lib/mm/store/files.ts"
 import { RLIMIT_AS } from "../../../lib/mm/store/tasks.ts"
-import { MREMAP_DONTUNMAP, MREMAP_MAYMOVE } from "../../../lib/mm/sys/mremap.ts"
 import { ANON, NONE, RO, RW } from "./words.ts"
 import { type Proc, world } from "./world.ts"
 
@@ -47,9 +47,9 @@ describe("at the limit", () => {
       p.munmap("a100")
       const fixed = p.mremap("a0+4", "a50+4")
       if (fixed !== "ENOMEM") p.mremap("a50+4", "a0+4")
-      const kept = p.mremap("a0+4", "a60+4", MREMAP_MAYMOVE | MREMAP_DONTUNMAP)
+      const kept = p.mremap("a0+4", "a60+4", MREMAP.MAYMOVE | MREMAP.DONTUNMAP)
       if (kept !== "ENOMEM") p.munmap("a60+4")
-      const moved = p.mremap("a0+4", 5, MREMAP_MAYMOVE)
+      const moved = p.mremap("a0+4", 5, MREMAP.MAYMOVE)
       return [fixed, kept, moved].map((answer) => (answer === "ENOMEM" ? "no" : "yes")).join(" ")
     }
     // count + 2 < LIM - 3, and count < LIM - 3

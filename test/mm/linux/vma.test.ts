@@ -1,4 +1,5 @@
 /** Merging, splitting, and the life of an area: what test/mm/area/merge.test.ts does not show. */
+import * as SHM from "../../../lib/flags/ShmFlags.ts"
 import { describe, expect, it } from "vitest"
 import * as MADV from "../../../lib/flags/AdviceFlags.ts"
 import * as MAP from "../../../lib/flags/MapFlags.ts"
@@ -7,7 +8,7 @@ import { FILE_ZERO } from "../../../lib/mm/store/files.ts"
 import { VMA_DETACHED } from "../../../lib/mm/store/vmas.ts"
 import { lockVmaUnderRcu } from "../../../lib/mm/area/vma-lock.ts"
 import { Hand } from "../rows/world.ts"
-import { IPC_CREAT, IPC_PRIVATE, shmat, shmget } from "../../../lib/mm/sys/shm.ts"
+import { shmat, shmget } from "../../../lib/mm/sys/shm.ts"
 import { A0, ANON, at, NONE, RO, RW, RX } from "./words.ts"
 import { world } from "./world.ts"
 
@@ -225,7 +226,7 @@ describe("anon_vma", () => {
 describe("an area of a System V segment", () => {
   it("is not removed by a merge, since the segment counts its areas; a left neighbour may grow [L-VMA-20]", () => {
     const p = world()
-    const id = shmget(p.k, p.task, IPC_PRIVATE, 4 * 4096, IPC_CREAT | 0o600)
+    const id = shmget(p.k, p.task, SHM.PRIVATE, 4 * 4096, SHM.CREAT | 0o600)
     expect(p.sys(shmat, id, at("a0"), 0)).toBe("a0")
     p.mprotect("a1+2", NONE)
     expect(p.draw()).toBe("abba")

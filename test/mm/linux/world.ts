@@ -10,6 +10,7 @@
  *
  * After each test every process of every world ends. Nothing may be broken before, and nothing left over afterwards.
  */
+import * as MREMAP from "../../../lib/flags/MremapFlags.ts"
 import { afterEach } from "vitest"
 import {
   VM_DONTDUMP,
@@ -54,7 +55,7 @@ import { madvise } from "../../../lib/mm/sys/madvise.ts"
 import { mlock, munlock } from "../../../lib/mm/sys/mlock.ts"
 import { mmap } from "../../../lib/mm/sys/mmap.ts"
 import { mprotect } from "../../../lib/mm/sys/mprotect.ts"
-import { mremap, MREMAP_FIXED, MREMAP_MAYMOVE } from "../../../lib/mm/sys/mremap.ts"
+import { mremap } from "../../../lib/mm/sys/mremap.ts"
 import { munmap } from "../../../lib/mm/sys/munmap.ts"
 import { exit, fork, reap } from "../../../lib/mm/sys/process.ts"
 import { setrlimit } from "../../../lib/mm/sys/rlimit.ts"
@@ -163,7 +164,7 @@ export class Proc {
     return this.sys(mprotect, page * 4096, pages * 4096, prot)
   }
   /** mremap to so many pages, or to the named ones (MAYMOVE|FIXED unless `flags` say otherwise). */
-  mremap(from: Pages, to: number | Pages, flags = typeof to === "number" ? 0 : MREMAP_MAYMOVE | MREMAP_FIXED): string {
+  mremap(from: Pages, to: number | Pages, flags = typeof to === "number" ? 0 : MREMAP.MAYMOVE | MREMAP.FIXED): string {
     const [page, pages] = parse(from)
     const [target, length] = typeof to === "number" ? [0, to] : parse(to)
     return this.sys(mremap, page * 4096, pages * 4096, length * 4096, flags, target * 4096)

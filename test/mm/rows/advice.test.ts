@@ -1,3 +1,4 @@
+import * as MREMAP from "../../../lib/flags/MremapFlags.ts"
 import { describe, expect, it } from "vitest"
 import * as MADV from "../../../lib/flags/AdviceFlags.ts"
 import { VM_DONTCOPY, VM_DONTDUMP, VM_DONTEXPAND, VM_IO, VM_MIXEDMAP, VM_PFNMAP } from "../../../lib/flags/bits.ts"
@@ -12,7 +13,7 @@ import { truncateObject } from "../../../lib/mm/object/truncate.ts"
 import { vmInsertPage } from "../../../lib/mm/page/insert.ts"
 import { zapPageRangeSingle } from "../../../lib/mm/page/zap.ts"
 import { madvise } from "../../../lib/mm/sys/madvise.ts"
-import { mremap, MREMAP_FIXED, MREMAP_MAYMOVE } from "../../../lib/mm/sys/mremap.ts"
+import { mremap } from "../../../lib/mm/sys/mremap.ts"
 import { BASE, done, driverPage, machine, mapDevice, PAGE, Proc, RW, withMmap } from "./world.ts"
 
 const advise = (p: Proc, at: number, pages: number, advice: number) =>
@@ -75,8 +76,8 @@ describe("DONTEXPAND", () => {
   it("keeps mremap from growing the area, in place and by moving [R-NEW-09, R-FLAG-13]", () => {
     const { k, p } = area(VM_DONTEXPAND)
     expect(remap(p, BASE, 2, 3)).toBe(EFAULT)
-    expect(remap(p, BASE, 2, 3, MREMAP_MAYMOVE)).toBe(EFAULT)
-    expect(remap(p, BASE, 2, 3, MREMAP_MAYMOVE | MREMAP_FIXED, BASE + 32)).toBe(EFAULT)
+    expect(remap(p, BASE, 2, 3, MREMAP.MAYMOVE)).toBe(EFAULT)
+    expect(remap(p, BASE, 2, 3, MREMAP.MAYMOVE | MREMAP.FIXED, BASE + 32)).toBe(EFAULT)
     expect(p.areas(BASE, BASE + 4)).toBe("aa..")
     checkMm(k)
   })
@@ -85,7 +86,7 @@ describe("DONTEXPAND", () => {
     const { k, p, vma } = area(VM_DONTEXPAND | VM_MIXEDMAP)
     const page = driverPage(k, 8)
     withMmap(k, p.mm, READ, () => vmInsertPage(k, vma, BASE, page))
-    expect(remap(p, BASE, 2, 2, MREMAP_MAYMOVE | MREMAP_FIXED, BASE + 32)).toBe(BASE + 32)
+    expect(remap(p, BASE, 2, 2, MREMAP.MAYMOVE | MREMAP.FIXED, BASE + 32)).toBe(BASE + 32)
     expect(p.areas(BASE, BASE + 2)).toBe("..")
     expect(p.load(BASE + 32)).toBe(8)
     expect(p.flags(BASE + 32) & VM_DONTEXPAND).toBe(VM_DONTEXPAND)

@@ -1,4 +1,5 @@
 /** The errno of a call that is wrong in two ways: the first of Linux's order, for every two of them. */
+import * as SEAL from "../../../lib/flags/SealFlags.ts"
 import { describe, expect, it } from "vitest"
 import { VM_MAYWRITE, VMH_SEALED } from "../../../lib/flags/bits.ts"
 import {
@@ -20,7 +21,6 @@ import { checkIdle } from "../../../lib/mm/area/check.ts"
 import { H_MMAP, H_MPROTECT } from "../../../lib/mm/base/stop.ts"
 import type { Word } from "../../../lib/mm/base/units.ts"
 import { installFd, openAnonymous } from "../../../lib/mm/object/file.ts"
-import { F_SEAL_WRITE } from "../../../lib/mm/object/shmem.ts"
 import { FILE_DIR, FILE_NOEXEC, FILE_SHMEM, FMODE_READ, FMODE_WRITE } from "../../../lib/mm/store/files.ts"
 import { RLIMIT_AS, RLIMIT_MEMLOCK } from "../../../lib/mm/store/tasks.ts"
 import { mmap } from "../../../lib/mm/sys/mmap.ts"
@@ -66,7 +66,7 @@ function attempt(): Attempt {
   k.files.setFlags(k.tasks.file(task, noexec), FILE_NOEXEC)
   installFd(k, task, openAnonymous(k, FILE_DIR, FMODE_READ, "/dir"))
   const memfd = openAnonymous(k, FILE_SHMEM, RDWR, "/memfd:m (deleted)", 8192)
-  k.files.setSeals(k.files.obj(memfd), F_SEAL_WRITE)
+  k.files.setSeals(k.files.obj(memfd), SEAL.WRITE)
   installFd(k, task, memfd)
   p.device({ name: "dev", hooks: (1 << H_MMAP) | (1 << H_MPROTECT) })
   p.map("........a.b")

@@ -1,13 +1,14 @@
 /** Huge pages, of which the machine has none: what can be mapped all the same, and what can be done with it. From Linux 6.18. */
+import * as MFD from "../../../lib/flags/MemfdFlags.ts"
+import * as MREMAP from "../../../lib/flags/MremapFlags.ts"
 import { describe, expect, it } from "vitest"
 import * as MADV from "../../../lib/flags/AdviceFlags.ts"
 import * as MAP from "../../../lib/flags/MapFlags.ts"
 import { mincoreTo } from "../../../lib/mm/sys/mincore.ts"
 import { RLIMIT_MEMLOCK } from "../../../lib/mm/store/tasks.ts"
 import { ftruncate } from "../../../lib/mm/sys/file.ts"
-import { memfdNamed, MFD_HUGETLB } from "../../../lib/mm/sys/memfd.ts"
+import { memfdNamed } from "../../../lib/mm/sys/memfd.ts"
 import { mmap } from "../../../lib/mm/sys/mmap.ts"
-import { MREMAP_DONTUNMAP, MREMAP_MAYMOVE } from "../../../lib/mm/sys/mremap.ts"
 import { shmat, shmget } from "../../../lib/mm/sys/shm.ts"
 import { call } from "../../../lib/proof/testing/calls.ts"
 import { at, NONE, RO, RW, SHARED_ANON } from "../linux/words.ts"
@@ -100,8 +101,8 @@ describe("MAP_HUGETLB", () => {
   it("moves and shrinks whole, and does not grow", () => {
     const p = world()
     p.mmap("a0+1024", RW, HUGE)
-    expect([p.mremap("a0+1024", 1536), p.mremap("a0+1024", 1536, MREMAP_MAYMOVE)]).toEqual(["EINVAL", "EINVAL"])
-    expect(p.mremap("a0+1024", "a2048+1024", MREMAP_MAYMOVE | MREMAP_DONTUNMAP)).toBe("EINVAL")
+    expect([p.mremap("a0+1024", 1536), p.mremap("a0+1024", 1536, MREMAP.MAYMOVE)]).toEqual(["EINVAL", "EINVAL"])
+    expect(p.mremap("a0+1024", "a2048+1024", MREMAP.MAYMOVE | MREMAP.DONTUNMAP)).toBe("EINVAL")
     expect(p.mremap("a0+1024", 512)).toBe("a0")
     expect(p.mremap("a0", "a1024+1"), "a page means a huge one").toBe("a1024")
     expect(p.mremap("a1024+512", "a1+512"), "to where none can be").toBe("EINVAL")
@@ -111,7 +112,7 @@ describe("MAP_HUGETLB", () => {
 
 describe("a file of huge pages", () => {
   const huge = (p: Proc): number => {
-    const fd = memfdNamed(p.k, p.task, "h", MFD_HUGETLB)
+    const fd = memfdNamed(p.k, p.task, "h", MFD.HUGETLB)
     expect(p.sys(ftruncate, fd, 2 ** 21)).toBe("ok")
     return fd
   }

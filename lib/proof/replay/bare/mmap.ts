@@ -1,4 +1,5 @@
 /** mmap, where it is not known what is mapped already. Floor 9. */
+import * as MLOCK from "../../../flags/MlockFlags.ts"
 import { VM_LOCKED } from "../../../flags/bits.ts"
 import { EACCES, EBADF, EEXIST, EINVAL, ENODEV, ENOMEM, EPERM } from "../../../flags/Errno.ts"
 import {
@@ -15,7 +16,6 @@ import {
 } from "../../../flags/MapFlags.ts"
 import { EXEC, WRITE } from "../../../flags/ProtFlags.ts"
 import { addrOf, isZero, pageOf, pagesUp, PMD_PAGES, type Vpn } from "../../../mm/base/units.ts"
-import { MLOCK_ONFAULT } from "../../../mm/sys/mlock.ts"
 import type { Call } from "../event.ts"
 import { arg, type Asked, bits, type Judge, lockRefusal, nothingDone, pagesOf, refusal, type Taken } from "./judge.ts"
 import { findHole, findLow, findUpward, learnSearch, sought, type Sought } from "./hole.ts"
@@ -61,7 +61,7 @@ function perform({ call, process, state }: Asked): Got | undefined {
   // nothing but what is hidden is in the way
   if (got === ENOMEM && isFound(call)) return NaN
   if (got === undefined || got < 0 || (flags & LOCKED) === 0) return got
-  const lock: Call = { ...call, name: "mlock2", args: [got, arg(call, 1), MLOCK_ONFAULT] }
+  const lock: Call = { ...call, name: "mlock2", args: [got, arg(call, 1), MLOCK.ONFAULT] }
   state.attempt(process, lock)
   return got
 }

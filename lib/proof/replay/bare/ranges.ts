@@ -1,10 +1,11 @@
 /** Calls on ranges of addresses, of which parts may be hidden. Floor 9. */
+import * as MCL from "../../../flags/MlockallFlags.ts"
+import * as MLOCK from "../../../flags/MlockFlags.ts"
 import { VM_ACCESS, VM_HUGETLB, VM_IO, VM_LOCKED, VM_PFNMAP, VM_SPECIAL } from "../../../flags/bits.ts"
 import * as ADVICE from "../../../flags/AdviceFlags.ts"
 import { EACCES, EBADF, EBUSY, EINVAL, EIO, EAGAIN, EFAULT, ENOMEM, EPERM, OK } from "../../../flags/Errno.ts"
 import { EXEC, READ, WRITE } from "../../../flags/ProtFlags.ts"
 import { isZero, offsetInPage, pagesUp, TASK_PAGES } from "../../../mm/base/units.ts"
-import { MCL_ONFAULT, MLOCK_ONFAULT } from "../../../mm/sys/mlock.ts"
 import type { Call } from "../event.ts"
 import type { Pages } from "../ranges.ts"
 import { arg, type Asked, bits, type Judge, lockRefusal, nothingDone, pagesOf, refusal, type Taken } from "./judge.ts"
@@ -234,7 +235,7 @@ const everywhere = (): readonly Pages[] => [[0, TASK_PAGES]]
 const everything: Judge = {
   touches: everywhere,
   perform: ({ call, process, state }) =>
-    state.attempt(process, { ...call, args: [bits(call, 0) === 0 ? 0 : bits(call, 0) | MCL_ONFAULT] }),
+    state.attempt(process, { ...call, args: [bits(call, 0) === 0 ? 0 : bits(call, 0) | MCL.ONFAULT] }),
   explain: lockRefusal
 }
 
@@ -259,8 +260,8 @@ export const rangeJudges: Readonly<Record<string, Judge>> = {
   mincore: inCore,
   msync: onRange([ENOMEM, EBUSY, EIO]),
   mseal: onRange([ENOMEM, EPERM]),
-  mlock: lock(MLOCK_ONFAULT),
-  mlock2: lock(MLOCK_ONFAULT),
+  mlock: lock(MLOCK.ONFAULT),
+  mlock2: lock(MLOCK.ONFAULT),
   munlock: onRange([ENOMEM]),
   mlockall: everything,
   munlockall: { perform: plain, touches: everywhere },

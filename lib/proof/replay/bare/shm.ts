@@ -1,4 +1,5 @@
 /** System V shared memory: identifiers are the log's, segments are ours. Floor 9. */
+import * as SHM from "../../../flags/ShmFlags.ts"
 import { OK } from "../../../flags/Errno.ts"
 import { addrOf, isZero, pageOf, pagesUp } from "../../../mm/base/units.ts"
 import type { Call } from "../event.ts"
@@ -7,9 +8,7 @@ import { findHole, learnSearch, sought, type Sought } from "./hole.ts"
 import { arg, type Asked, type Judge, type Taken } from "./judge.ts"
 import { type Got, isAddress, type State } from "./state.ts"
 
-const IPC_PRIVATE = 0
 const CREATE = 0o1600 // IPC_CREAT, for everybody
-const SHM_REMAP = 0o40000
 const SIZE = "how large a segment is"
 
 const known = ({ call, state }: Asked, at: number): number | undefined => state.segments.get(Number(arg(call, at)))
@@ -19,7 +18,7 @@ const withId = (call: Call, id: number): Call => ({ ...call, args: [id, ...call.
 /** shmget succeeded: a segment of that size, if it is the first time that the log names it. */
 export function getSegment(state: State, process: Process, call: Call, id: number): void {
   if (state.segments.has(id) || Number(arg(call, 1)) === 0) return
-  const made = state.attempt(process, { ...call, args: [IPC_PRIVATE, arg(call, 1), CREATE] })
+  const made = state.attempt(process, { ...call, args: [SHM.PRIVATE, arg(call, 1), CREATE] })
   if (made !== undefined && made >= 0) state.segments.set(id, made)
 }
 
@@ -80,7 +79,7 @@ const bytesOf = (asked: Asked): number => asked.state.world.k.shm.find(known(ask
 
 function attachAt(asked: Asked): Got | undefined {
   const { call, process, state, want } = asked
-  const flags = Number(arg(call, 2)) | SHM_REMAP
+  const flags = Number(arg(call, 2)) | SHM.REMAP
   return state.attempt(process, { ...call, args: [known(asked, 0) ?? -1, want, flags] })
 }
 
