@@ -127,15 +127,29 @@ export class Tally {
     readonly known: Known
   ) {}
 
+  /** Takes in all that `more` knows. Known differences are not joined: it has none. */
+  merge(more: Tally): void {
+    for (const [theme, counts] of more.themes) addCounts(this.of(theme), counts)
+    addCounts(this.total, more.total)
+    this.missing.merge(more.missing)
+    this.unknown.merge(more.unknown)
+    this.coverage.merge(more.coverage)
+    this.divergences.push(...more.divergences.slice(0, this.mostShown - this.divergences.length))
+    this.dropped += more.dropped
+  }
+
   /** Takes in a sequence that is over. */
   add({ counts, coverage, divergence, missing, theme }: Finished): void {
-    const key = this.themes.has(theme) || this.themes.size < MOST_NAMES ? theme : "others"
-    const its = this.themes.get(key) ?? newCounts()
-    this.themes.set(key, its)
-    addCounts(its, counts)
+    addCounts(this.of(theme), counts)
     addCounts(this.total, counts)
     this.missing.merge(missing)
     if (coverage !== undefined) this.coverage.merge(coverage)
     if (divergence !== undefined && this.divergences.length < this.mostShown) this.divergences.push(divergence)
+  }
+  private of(theme: string): Counts {
+    const key = this.themes.has(theme) || this.themes.size < MOST_NAMES ? theme : "others"
+    const its = this.themes.get(key) ?? newCounts()
+    this.themes.set(key, its)
+    return its
   }
 }
