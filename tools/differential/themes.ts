@@ -51,17 +51,54 @@ type Weights = Partial<Readonly<Record<keyof typeof steps, number>>>
 const themes = {
   merge: { mmap: 6, munmap: 3, mprotect: 5, mremap: 3, adviseFlags: 2, store: 3, load: 1 },
   mixed: {
-    ...{ mmap: 6, munmap: 3, mprotect: 4, mremap: 4, madvise: 4, mlock: 2, store: 4, load: 3, mincore: 1, msync: 1 },
-    ...{ fork: 1, child: 1, fileContents: 1, mseal: 0.3, bad: 1, brk: 0.5, denyWriteExec: 0.1 }
+    mmap: 6,
+    munmap: 3,
+    mprotect: 4,
+    mremap: 4,
+    madvise: 4,
+    mlock: 2,
+    store: 4,
+    load: 3,
+    mincore: 1,
+    msync: 1,
+    fork: 1,
+    child: 1,
+    fileContents: 1,
+    mseal: 0.3,
+    bad: 1,
+    brk: 0.5,
+    denyWriteExec: 0.1
   },
   mremap: { mmap: 5, munmap: 2, mprotect: 2, mremap: 10, store: 4, load: 2, madvise: 2, mlock: 1, fork: 0.4, child: 1 },
   file: {
-    ...{ mmapFile: 7, munmap: 2, mprotect: 3, mremap: 3, store: 5, load: 4, fileContents: 5, madvise: 3, msync: 2 },
-    ...{ mincore: 1.5, fork: 0.5, child: 1, remapFilePages: 1, guard: 0.5 }
+    mmapFile: 7,
+    munmap: 2,
+    mprotect: 3,
+    mremap: 3,
+    store: 5,
+    load: 4,
+    fileContents: 5,
+    madvise: 3,
+    msync: 2,
+    mincore: 1.5,
+    fork: 0.5,
+    child: 1,
+    remapFilePages: 1,
+    guard: 0.5
   },
   memfd: {
-    ...{ memoryFile: 12, mmapFile: 2, store: 5, load: 4, madvise: 2, mprotect: 2, munmap: 1, mremap: 2, fork: 0.5 },
-    ...{ child: 1, fileContents: 1, denyWriteExec: 0.1 }
+    memoryFile: 12,
+    mmapFile: 2,
+    store: 5,
+    load: 4,
+    madvise: 2,
+    mprotect: 2,
+    munmap: 1,
+    mremap: 2,
+    fork: 0.5,
+    child: 1,
+    fileContents: 1,
+    denyWriteExec: 0.1
   },
   segments: {
     segment: 12,
@@ -88,8 +125,18 @@ const themes = {
     fileContents: 1
   },
   advice: {
-    ...{ mmap: 4, madvise: 8, guard: 4, store: 5, load: 3, munmap: 1, mprotect: 2, mremap: 2, fork: 0.6, child: 4 },
-    ...{ msync: 0.5, mincore: 1 }
+    mmap: 4,
+    madvise: 8,
+    guard: 4,
+    store: 5,
+    load: 3,
+    munmap: 1,
+    mprotect: 2,
+    mremap: 2,
+    fork: 0.6,
+    child: 4,
+    msync: 0.5,
+    mincore: 1
   },
   lock: {
     mmap: 5,
@@ -105,8 +152,18 @@ const themes = {
     brk: 1
   },
   limits: {
-    ...{ mmap: 7, munmap: 2, mprotect: 4, mremap: 5, mlock: 6, brk: 3, store: 2, setrlimit: 1.5, growsDown: 1 },
-    ...{ madvise: 1, fork: 0.3, child: 0.5 }
+    mmap: 7,
+    munmap: 2,
+    mprotect: 4,
+    mremap: 5,
+    mlock: 6,
+    brk: 3,
+    store: 2,
+    setrlimit: 1.5,
+    growsDown: 1,
+    madvise: 1,
+    fork: 0.3,
+    child: 0.5
   },
   guard: {
     mmap: 4,
@@ -135,8 +192,17 @@ const themes = {
     child: 0.5
   },
   seal: {
-    ...{ mmap: 7, munmap: 4, mprotect: 4, mremap: 4, madvise: 6, mseal: 4, store: 3, load: 1, mlock: 1.5 },
-    ...{ growsDown: 1, brk: 0.5 }
+    mmap: 7,
+    munmap: 4,
+    mprotect: 4,
+    mremap: 4,
+    madvise: 6,
+    mseal: 4,
+    store: 3,
+    load: 1,
+    mlock: 1.5,
+    growsDown: 1,
+    brk: 0.5
   },
   stack: {
     mmap: 3,
@@ -151,8 +217,18 @@ const themes = {
     child: 1
   },
   flags: {
-    ...{ mmapFlags: 8, munmap: 3, mprotect: 4, store: 4, load: 3, mlock: 1, fork: 0.5, child: 2, brk: 0.5 },
-    ...{ denyWriteExec: 0.1, fileContents: 1, growsDown: 0.5 }
+    mmapFlags: 8,
+    munmap: 3,
+    mprotect: 4,
+    store: 4,
+    load: 3,
+    mlock: 1,
+    fork: 0.5,
+    child: 2,
+    brk: 0.5,
+    denyWriteExec: 0.1,
+    fileContents: 1,
+    growsDown: 0.5
   },
   uffd: {
     mmap: 4,
