@@ -68,7 +68,7 @@ function memoryOf(k: Kernel): Record<string, string> {
 const wordOf = (numbers: readonly number[]): string =>
   `${numbers.filter((n) => n !== 0).length} ${numbers.reduce((sum, n, i) => (sum * 31 + (Number.isFinite(n) ? n : 7) * (i + 1)) % 1000003, 0)}`
 
-const small = { frames: 256, maxTables: 256, maxVmas: 256, maxMms: 16, maxFiles: 128, maxAnon: 256, maxRuns: 8 }
+const small = { frames: 128, maxTables: 64, maxVmas: 128, maxMms: 8, maxFiles: 64, maxAnon: 128, maxRuns: 4 }
 
 it("makes a machine what it was, whatever happened since, as often as one likes", () => {
   fc.assert(
@@ -86,7 +86,7 @@ it("makes a machine what it was, whatever happened since, as often as one likes"
         checkIdle(k)
       }
     }),
-    { numRuns: 60 }
+    { numRuns: 20 }
   )
 })
 
@@ -117,6 +117,6 @@ it("a journal goes back to any step since it was settled, and does again what ca
       // inode numbers and alike are given out again in the same order
       expect(memoryOf(k)).toEqual(before)
     }),
-    { numRuns: 60 }
+    { numRuns: 20 }
   )
 })
