@@ -1,5 +1,5 @@
 /** `pagewright replay FILE`: replays the log of a program on the simulation. Floor 11. */
-import { writeFileSync } from "node:fs"
+import { statSync, writeFileSync } from "node:fs"
 import { basename } from "node:path"
 import { History } from "../proof/replay/history.ts"
 import { jsonOfReplay, textOfReplay } from "../proof/replay/report.ts"
@@ -22,6 +22,10 @@ export interface ReplayOptions {
 
 /** Replays `file`; answers the exit code. */
 export async function replayFile(file: string, options: ReplayOptions, io: Io): Promise<number> {
+  if (options.pid !== undefined && options.svg === undefined)
+    throw new CommandError("replay: --pid says whose address space --svg draws; without --svg all are told")
+  if (options.svg !== undefined && statSync(file, { throwIfNoEntry: false })?.isFile() === false)
+    throw new CommandError(`replay: --svg reads the log twice, so ${file} must be a file`)
   const session = new Session(options.at === undefined ? {} : { at: options.at })
   await replay(file, session, io)
   const { tally } = session

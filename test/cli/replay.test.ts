@@ -81,6 +81,8 @@ it("--svg draws the process with the most calls, or the one of --pid", async () 
   expect((await replay(golden("bash_forks.jsonl.gz"), "--svg", to, "--pid", "1")).err).toMatch(
     /: there is no process 1\n$/
   )
+  expect((await replay(folder, "--svg", to)).err).toMatch(/--svg reads the log twice, so .* must be a file\n$/)
+  expect((await replay(golden("true.jsonl.gz"), "--pid", "1")).err).toMatch(/without --svg all are told\n$/)
   expect((await replay(golden("true.jsonl.gz"), "--svg", join(folder, "no", "where"))).err).toMatch(
     / cannot be written: /
   )
