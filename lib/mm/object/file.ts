@@ -6,6 +6,7 @@ import { fput, putObject } from "../area/object.ts"
 import { OPS_FILE, OPS_HUGETLB, OPS_SECRET, OPS_SHM, OPS_SHMEM } from "../area/ops.ts"
 import type { Pfn } from "../base/units.ts"
 import type { Backing, Kernel } from "../kernel.ts"
+import { markAccessed } from "../page/accessed.ts"
 import {
   type File,
   FILE_ANON_SHARED,
@@ -195,7 +196,7 @@ function pageForIo(k: Kernel, o: Obj, i: number): number {
   const p = k.xarray.load(o, i)
   if (k.files.isShmem(o)) {
     const q = p !== 0 ? p : shmemAddPage(k, o, i, k.tasks.mm(currentTask(k)))
-    if (q > 0) k.frames.markAccessed(q)
+    if (q > 0) markAccessed(k, q)
     return q
   }
   if (p !== 0 && k.frames.has(p, F_UPTODATE)) return p

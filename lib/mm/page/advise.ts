@@ -9,6 +9,7 @@ import type { Kernel } from "../kernel.ts"
 import { F_ACTIVE, F_ANON, F_DIRTY, F_DRIVER, F_REFERENCED, F_SWAPBACKED } from "../store/frames.ts"
 import { NO_SLOT } from "../store/ptes.ts"
 import type { Vma } from "../store/vmas.ts"
+import { isLocked } from "./accessed.ts"
 import { flushRange } from "./tlb.ts"
 import { ZAP_COWS, zapNow } from "./zap.ts"
 
@@ -38,7 +39,7 @@ export function removeGuards(k: Kernel, v: Vma, start: Vpn, end: Vpn): void {
 }
 
 /** MADV_FREE: anonymous pages become clean, and so may be dropped until they are written again; poison goes. Pages that are
- * dirty in themselves and mapped elsewhere too are passed over.
+ * dirty in themselves and mapped elsewhere too are passed over; what another process has locked is not dropped.
  */
 export function freeLazily(k: Kernel, v: Vma, start: Vpn, end: Vpn): void {
   let changed = false
@@ -49,7 +50,9 @@ export function freeLazily(k: Kernel, v: Vma, start: Vpn, end: Vpn): void {
       if (k.frames.mapcount(pfn) !== 1) return
       k.frames.clearFlag(pfn, F_DIRTY)
     }
-    k.frames.clearFlag(pfn, F_SWAPBACKED | F_REFERENCED | F_ACTIVE) // no longer backed: it may go without being kept
+    // no longer backed: it may go without being kept
+    if (k.frames.has(pfn, F_SWAPBACKED) && (k.frames.mapcount(pfn) === 1 || !isLocked(k, pfn)))
+      k.frames.clearFlag(pfn, F_SWAPBACKED | F_REFERENCED | F_ACTIVE)
     if ((bits & (DIRTY | YOUNG)) === 0) return
     k.ptes.setBits(slot, bits & ~(DIRTY | YOUNG))
     changed = true
@@ -71,15 +74,24 @@ export function ageRange(k: Kernel, v: Vma, start: Vpn, end: Vpn): void {
 }
 
 /** MADV_PAGEOUT on a machine without swap: pages of objects that are mapped here only leave the page tables, droppable
- * memory is dropped, other anonymous pages and those of drivers stay.
+ * memory and what was freed lazily and not written since is dropped, other anonymous pages and those of drivers stay.
+ * What stays in memory was worth staying, and counts as active.
  */
 export function pageOut(k: Kernel, v: Vma, start: Vpn, end: Vpn): void {
   const droppable = (k.vmas.flagsHi(v) & VMH_DROPPABLE) !== 0
   const go: Vpn[] = []
-  forEachSlot(k, v, start, end, (_slot, bits, pfn, vpn) => {
+  forEachSlot(k, v, start, end, (slot, bits, pfn, vpn) => {
     if ((bits & PRESENT) === 0 || (bits & (ZERO | SPECIAL)) !== 0 || k.frames.mapcount(pfn) !== 1) return
     if (k.frames.has(pfn, F_DRIVER)) return // on no list that reclaim takes pages from
-    if (!k.frames.has(pfn, F_ANON) || droppable) go.push(vpn)
+    const isAnon = k.frames.has(pfn, F_ANON)
+    const isBacked = k.frames.has(pfn, F_SWAPBACKED)
+    const isDirty = (bits & DIRTY) !== 0 || k.frames.has(pfn, F_DIRTY)
+    const isKept = isBacked || isDirty // clean pages of regular files would be given back
+    k.frames.clearFlag(pfn, F_REFERENCED | F_ACTIVE)
+    if (isKept) k.frames.setFlag(pfn, isAnon ? F_ACTIVE | F_SWAPBACKED : F_ACTIVE)
+    if (isAnon && isKept && !droppable) return
+    k.ptes.setBits(slot, bits & ~YOUNG) // taken away, not given back: that is no use of the page
+    go.push(vpn)
   })
   for (const vpn of go) zapNow(k, v, vpn, vpn + 1, ZAP_COWS)
 }

@@ -1,18 +1,18 @@
 /** get_user_pages: the frame behind a user address, faulted in and referenced. Floor 4.
  * @source mm/gup.c get_user_pages, check_vma_flags (v6.18)
  */
-import { VM_IO, VM_LOCKED, VM_PFNMAP, VM_READ, VM_WRITE } from "../../flags/bits.ts"
+import { VM_IO, VM_PFNMAP, VM_READ, VM_WRITE } from "../../flags/bits.ts"
 import { EFAULT, ENOMEM } from "../../flags/Errno.ts"
 import { type Access, FAULT_OK, FAULT_OOM, READ, WRITE } from "../../flags/FaultFlags.ts"
 import { SPECIAL } from "../../flags/PteFlags.ts"
 import { assertMmapLocked } from "../area/mmap-lock.ts"
 import type { Verb } from "../base/stop.ts"
-import type { Pfn, Vpn } from "../base/units.ts"
+import type { Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
-import { F_REFERENCED, ZERO_PFN } from "../store/frames.ts"
+import { ZERO_PFN } from "../store/frames.ts"
 import type { Mm } from "../store/mms.ts"
 import { NO_SLOT } from "../store/ptes.ts"
-import type { Vma } from "../store/vmas.ts"
+import { markAccessed } from "./accessed.ts"
 import { type FaultStops, resolve } from "./fault.ts"
 
 /** Frame of page `vpn` of `mm`, with a reference that the caller puts.
@@ -35,15 +35,7 @@ export function* getUserPage(k: Kernel, mm: Mm, vpn: Vpn, write: boolean): Verb<
     if ((k.ptes.bits(slot) & SPECIAL) !== 0) return EFAULT
     const p = k.ptes.pfn(slot)
     k.frames.get(k.frames.folio(p))
-    if (p !== ZERO_PFN) touchPage(k, v, p)
+    if (p !== ZERO_PFN) markAccessed(k, p) // FOLL_TOUCH
     return p
   }
-}
-
-/** Frame `p`, which `v` maps, was used (FOLL_TOUCH). What is locked stays where it is, and is not aged.
- * @source mm/gup.c follow_page_pte; mm/swap.c folio_mark_accessed (v6.18)
- */
-export function touchPage(k: Kernel, v: Vma, p: Pfn): void {
-  if ((k.vmas.flags(v) & VM_LOCKED) !== 0) k.frames.setFlag(p, F_REFERENCED)
-  else k.frames.markAccessed(p)
 }

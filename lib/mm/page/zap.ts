@@ -13,6 +13,7 @@ import type { Kernel } from "../kernel.ts"
 import { F_ANON, F_DIRTY, F_SWAPBACKED } from "../store/frames.ts"
 import { type Mm, RSS_ANON, RSS_FILE, RSS_SHMEM } from "../store/mms.ts"
 import type { Vma } from "../store/vmas.ts"
+import { markAccessed } from "./accessed.ts"
 import { invalidateEnd, invalidateStart } from "./notifier.ts"
 import { flushMm, flushRange, gatherFrame, putGathered } from "./tlb.ts"
 
@@ -84,7 +85,7 @@ function zapLeaf(
         if ((ff & F_SWAPBACKED) !== 0) shmem++
         else file++
         if ((f & DIRTY) !== 0) frames.setFlag(p, F_DIRTY)
-        if ((f & recency) !== 0) frames.markAccessed(p)
+        if ((f & recency) !== 0) markAccessed(k, p)
       }
       used++
       ent[s] = 0

@@ -115,15 +115,6 @@ export class Frames {
   clearFlag(p: Pfn, f: number): void {
     this.rec[(p << 3) + FLAGS]! &= ~f
   }
-  /** The page was used: referenced the first time, active the second.
-   * @source mm/swap.c folio_mark_accessed (v6.18), without the generations of CONFIG_LRU_GEN
-   */
-  markAccessed(p: Pfn): void {
-    const r = (p << 3) + FLAGS
-    const f = this.rec[r]!
-    if ((f & F_REFERENCED) === 0) this.rec[r] = f | F_REFERENCED
-    else if ((f & F_ACTIVE) === 0) this.rec[r] = (f | F_ACTIVE) & ~F_REFERENCED
-  }
   mapping(p: Pfn): number {
     return this.rec[(p << 3) + MAPPING]!
   }

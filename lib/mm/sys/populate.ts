@@ -10,8 +10,8 @@ import type { Verb } from "../base/stop.ts"
 import type { Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { isSecret } from "../object/secret.ts"
+import { markAccessed } from "../page/accessed.ts"
 import { type FaultStops, resolve } from "../page/fault.ts"
-import { touchPage } from "../page/gup.ts"
 import { bitsAt, follow } from "../page/walk.ts"
 import { F_DIRTY } from "../store/frames.ts"
 import type { Mm } from "../store/mms.ts"
@@ -72,6 +72,6 @@ export function isThere(k: Kernel, v: Vma, vpn: Vpn, write: boolean): boolean {
   if ((bits & (SPECIAL | ZERO)) !== 0) return true
   const p = follow(k, mm, vpn)
   if (write && (bits & DIRTY) === 0) k.frames.setFlag(p, F_DIRTY)
-  touchPage(k, v, p)
+  markAccessed(k, p)
   return true
 }
