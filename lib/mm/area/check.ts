@@ -59,6 +59,7 @@ const treesAreRight: Check = (k, wrong) => {
         wrong.push(`area ${v} has bounds [${k.vmas.startOf(v)}, ${k.vmas.endOf(v)})`)
       if (k.vmas.anon(v) !== 0 && !k.anon.isLinked(v, k.vmas.anon(v)))
         wrong.push(`area ${v} has anon_vma ${k.vmas.anon(v)} but no link to it`)
+      if (!k.anon.isOneFamily(v)) wrong.push(`area ${v} is linked to anon_vmas of two families`)
       if (k.vmas.anon(v) === 0 && k.vmas.chain(v) !== 0) wrong.push(`area ${v} has links but no anon_vma`)
     }
   }

@@ -160,6 +160,19 @@ export class Anon {
     for (let c = this.vmas.chain(vma); c !== 0; c = this.ch[(c << 3) + 4]!) if (this.ch[(c << 3) + 1] === a) return true
     return false
   }
+  /** The first of the family that anon_vma `a` is of: whoever shares pages has the same one. */
+  rootOf(a: number): number {
+    return this.av[(a << 3) + 3]!
+  }
+  /** Do all links of `vma` belong to one family? */
+  isOneFamily(vma: Vma): boolean {
+    const first = this.vmas.chain(vma)
+    if (first === 0) return true
+    const root = this.rootOf(this.ch[(first << 3) + 1]!)
+    for (let c = first; c !== 0; c = this.ch[(c << 3) + 4]!)
+      if (this.rootOf(this.ch[(c << 3) + 1]!) !== root) return false
+    return true
+  }
   activeOf(a: number): number {
     return this.av[(a << 3) + 5]!
   }

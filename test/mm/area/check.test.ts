@@ -91,6 +91,7 @@ const corruptions: readonly (readonly [says: RegExp, what: (s: Scene) => void])[
   [/is in the tree of mm \d+ and says mm 7/, ({ k, written }) => k.vmas.setMm(written, 7)],
   [/has bounds \[65536, 65536\)/, ({ k, written }) => (k.vmas.end[written] = HERE)],
   [/has anon_vma 99 but no link to it/, ({ k, written }) => k.vmas.setAnon(written, 99)],
+  [/is linked to anon_vmas of two families/, ({ k, written }) => k.anon.prepare(written, 0)],
   [/has links but no anon_vma/, ({ k, written }) => k.vmas.setAnon(written, 0)],
   [/tree nodes are in use, the trees have/, ({ k }) => k.maple.live++],
   [/areas are in use, the trees have/, ({ k, mm }) => k.vmas.alloc(mm, 1, 2)],

@@ -181,8 +181,10 @@ describe("the kernel's own accesses", () => {
     expect([into(at("a298") + 50, 10), p.areas().at(-1), p.pages("a298+3")]).toEqual(["10", "a298+3 rw-p gd", "A.."])
     p.madvise("a8", MADV.GUARD_INSTALL)
     p.mmap("a10", RW, MAP.SHARED, p.memfd(0))
-    for (const page of ["a1", "a2", "a5", "a8", "a10"] as const) expect(into(at(page), 10), page).toBe("EFAULT")
-    for (const page of ["a1", "a2", "a8", "a10"] as const) expect(from(at(page), 10), page).toBe("EFAULT")
+    for (const page of ["a1", "a2", "a5", "a8", "a10"] as const)
+      expect(into(at(page), 10), `reading to ${page}`).toBe("EFAULT")
+    for (const page of ["a1", "a2", "a8", "a10"] as const)
+      expect(from(at(page), 10), `writing from ${page}`).toBe("EFAULT")
     expect(from(at("a5"), 10), "a page to read from").toBe("10")
   })
 

@@ -28,7 +28,7 @@ const members = (f: Family, a: number): number[] => {
 const chainOf = (f: Family, v: number, all: readonly number[]): number[] => all.filter((a) => f.anon.isLinked(v, a))
 
 describe("anon", { timeout: 60_000 }, () => {
-  it("a fresh anon_vma has one area, one link, and dies with it", () => {
+  it("a fresh anon_vma has one area, one link, and dies with it [L-RMAP-05]", () => {
     const f = family()
     const v = f.area()
     expect(f.anon.prepare(v, 0)).toBe(true)
@@ -51,7 +51,7 @@ describe("anon", { timeout: 60_000 }, () => {
     expect([f.anon.live, f.anon.links]).toEqual([0, 0])
   })
 
-  it("a split area is on every list of the whole, under the same anon_vma", () => {
+  it("a split area is on every list of the whole, under the same anon_vma [L-RMAP-05]", () => {
     const f = family()
     const [v, child, part] = [f.area(), f.area(), f.area()]
     f.anon.prepare(v, 0)
@@ -79,7 +79,7 @@ describe("anon", { timeout: 60_000 }, () => {
     expect([f.anon.live, f.anon.links, f.vmas.anon(child)]).toEqual([0, 0, 0])
   })
 
-  it("an ancestor's anon_vma that nobody is active in is used again by a grandchild", () => {
+  it("an ancestor's anon_vma that nobody is active in is used again by a grandchild [L-RMAP-06]", () => {
     const f = family()
     const [v, child, grandchild] = [f.area(), f.area(), f.area()]
     f.anon.prepare(v, 0)

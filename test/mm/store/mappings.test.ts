@@ -53,7 +53,7 @@ describe("mapping set", { timeout: 60_000 }, () => {
     })
   })
 
-  it("has a parent's area before its child's of the same pages", () => {
+  it("has a parent's area before its child's of the same pages [L-RMAP-11]", () => {
     const { set, area, found } = world(3)
     const [parent, other, child] = [area(5, 2), area(5, 2), area(5, 2)]
     for (const v of [parent, other, child]) set.add(OBJECT, v)
