@@ -102,7 +102,6 @@ const settled = settler("EINVAL")
  * @example
  * ```ts
  * import { Effect } from "effect"
-import { byName } from "../flags/Errno.ts"
  * import { PagemapFlags, Task, Units } from "pagewright"
  * const isPresent = (at: Units.UserAddr) =>
  *   Effect.map(Task.pagemap(Math.floor(Units.raw(at) / 4096) * 8, 8), ([word = 0n]) => (word & PagemapFlags.PRESENT) !== 0n)
