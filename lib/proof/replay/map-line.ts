@@ -33,6 +33,3 @@ const isWhole = (hex: string): boolean => hex === "0" || hex.endsWith("000") || 
 
 /** A line as a recorder writes it: the padding before the name becomes one space. */
 export const squeezed = (line: string): string => line.replace(/ {2,}/, " ").trimEnd()
-
-/** Do two lines say the same? */
-export const sameLine = (a: MapLine, b: MapLine): boolean => a.text === b.text

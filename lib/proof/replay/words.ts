@@ -29,7 +29,7 @@ export function textOfEvent(event: Event): string {
 }
 
 /** A call as strace prints it, more or less: `munmap(0x7ffff7fb5000, 0xaa1b) = 0`. */
-export function textOfCall({ args, fd, name, result }: Call): string {
+function textOfCall({ args, fd, name, result }: Call): string {
   const texts = args.map((arg, at) => {
     if (arg === undefined) return "?"
     if (descriptors[name] === at) return `${Number(arg) | 0}${textOfFile(fd)}`

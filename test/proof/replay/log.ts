@@ -57,10 +57,10 @@ export const changed = (gone: readonly string[], here: readonly string[]): { rea
 export const mmap = (at: number, pages: number, prot = 3): Record =>
   call("mmap", [0, pages * 4096, prot, 0x22, 0xffffffff, 0], at, changed([], [area(at, pages, permsOf(prot))]))
 
-export const permsOf = (prot: number): string =>
+const permsOf = (prot: number): string =>
   `${(prot & 1) !== 0 ? "r" : "-"}${(prot & 2) !== 0 ? "w" : "-"}${(prot & 4) !== 0 ? "x" : "-"}p`
 
-export const hex = (word: number | bigint): string => `0x${word.toString(16)}`
+const hex = (word: number | bigint): string => `0x${word.toString(16)}`
 
 /** Replays records and lines; calls are numbered in their order. */
 export function replay(records: readonly (Record | string)[], options: Options = {}): Tally {
