@@ -1,4 +1,5 @@
 /** Performs one call of a log on the simulation; answers what it answers. Floor 9. */
+import { COLD, COLLAPSE, PAGEOUT, WILLNEED } from "../../flags/AdviceFlags.ts"
 import { nameOf as nameOfErrno } from "../../flags/Errno.ts"
 import { ANONYMOUS } from "../../flags/MapFlags.ts"
 import { isZero, lowBits, type Word } from "../../mm/base/units.ts"
@@ -32,13 +33,23 @@ const specials: Readonly<Record<string, Special>> = {
     personality(world.k, process.task, arg(call, 0))
     return other // what it was before, the log may not tell
   },
+  pkey_mprotect: (world, process, call) => {
+    const key = lowBits(arg(call, 3))
+    // the simulation's processor has no protection keys
+    if (key > 0 && call.result.kind === "value")
+      return { kind: "unmodelled", what: "pkey_mprotect with a protection key" }
+    return plain(world, process, call.name, call.args)
+  },
   mincore: (world, process, call) =>
     valueOf(world.run(() => mincore(world.k, process.task, arg(call, 0), arg(call, 1), arg(call, 2)))),
   process_madvise: (world, process, call) => {
-    const { iov } = call
+    const { iov, result } = call
+    if (isZero(arg(call, 4)) && call.fd === undefined && isErrno(result, "EBADF")) return result
     if (iov === undefined || iov.length < Number(arg(call, 2))) return other
     const { task } = process
-    return valueOf(world.run(() => processMadvise(world.k, task, task, iov, arg(call, 3), arg(call, 4))))
+    const ours = valueOf(world.run(() => processMadvise(world.k, task, task, iov, arg(call, 3), arg(call, 4))))
+    // whose descriptor it is the log does not tell; to others one can only say what changes no map
+    return aboutPages.has(lowBits(arg(call, 3))) && !sameResult(ours, result) ? other : ours
   },
   setrlimit: (world, process, call) => limit(world, process, call, arg(call, 0)),
   prlimit64: (world, process, call) => {
@@ -49,11 +60,13 @@ const specials: Readonly<Record<string, Special>> = {
   fcntl: (world, process, call) => (call.fd === undefined ? other : withFile(world, process, call, 0))
 }
 
+/** Advice that may be given to other processes. */
+const aboutPages: ReadonlySet<number> = new Set([COLD, PAGEOUT, WILLNEED, COLLAPSE])
+
 /** Calls that have to do with an address space. What the table of calls does not have of them is not built. */
 const ofMemory: ReadonlySet<string> = new Set([
   ...Object.keys(specials),
   "mprotect",
-  "pkey_mprotect",
   "munmap",
   "mremap",
   "madvise",
@@ -89,6 +102,14 @@ export function answer(world: World, process: Process, call: Call): Answer {
   if (special !== undefined) return special(world, process, call)
   if (!isOfMemory(call.name)) return other
   return plain(world, process, call.name, call.args)
+}
+
+const isErrno = (result: Result, name: string): boolean => result.kind === "errno" && result.errno === name
+
+/** Is an answer the recorded one? */
+export function sameResult(ours: Answer, linux: Result): boolean {
+  if (ours.kind === "errno" && linux.kind === "errno") return ours.errno === linux.errno
+  return ours.kind === "value" && linux.kind === "value" && BigInt(ours.value) === BigInt(linux.value)
 }
 
 const arg = (call: Call, at: number): Word => call.args[at] ?? 0

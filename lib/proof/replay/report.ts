@@ -76,6 +76,11 @@ function summaryOf(tally: Tally, file: string): readonly string[] {
     lines.push(`Not determined by the log, and taken from it: ${listOf(tally.unanchored)}.`)
   if (tally.unmodelled.size > 0) lines.push(`Not built, and taken from the log: ${listOf(tally.unmodelled)}.`)
   if (tally.malformed > 0) lines.push(...malformedOf(tally))
+  const { missing } = tally
+  if (missing.calls > 0)
+    lines.push(
+      `Missing, as the numbers of calls tell: ${plural(missing.calls, "call")}, for the first time before line ${missing.line}.`
+    )
   if (tally.broken !== "")
     lines.push(
       "",
@@ -145,6 +150,7 @@ export function jsonOfReplay(tally: Tally, file: string): object {
     agrees: tally.agrees,
     lines: tally.lines,
     ...(tally.broken === "" ? {} : { broken: tally.broken, notJudged: tally.notJudged }),
+    ...(tally.missing.calls === 0 ? {} : { missing: tally.missing }),
     malformed: { count: tally.malformed, first: tally.malformedLines },
     calls: { total, byName: Object.fromEntries(tally.calls) },
     others,

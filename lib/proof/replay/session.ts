@@ -62,6 +62,7 @@ export class Session implements Sink, Searcher, Listener {
 
   event(event: Event): void {
     this.tally.events++
+    if (event.kind === "call") this.tally.number(event)
     this.guarded(event, () => {
       if (this.order !== undefined) return this.order.push(event)
       this.verdict(event, this.perform(event))

@@ -1,6 +1,6 @@
 /** What became of the events of a log, counted. Floor 9. */
 import type { Area } from "./areas.ts"
-import type { Event } from "./event.ts"
+import type { Call, Event } from "./event.ts"
 import type { Difference, Verdict } from "./player.ts"
 import { textOfEvent } from "./words.ts"
 
@@ -80,6 +80,9 @@ export class Tally {
   reordered = 0
   /** What had to be assumed, because logs do not show it. */
   assumed: ReadonlyMap<string, number> = new Map()
+  /** Calls whose numbers the log leaves out, and the line before which that happened first. */
+  missing = { calls: 0, line: 0 }
+  private next: number | undefined
   /** The error of our own that ended the judgement; empty if none did. */
   broken = ""
   /** Events after it. */
@@ -121,6 +124,15 @@ export class Tally {
     add(this.total, verdict, by)
     if (verdict.kind === "unanchored") count(this.unanchored, verdict.why, by)
     if (verdict.kind === "unmodelled") count(this.unmodelled, verdict.what ?? name, by)
+  }
+
+  /** Calls are numbered without a gap. */
+  number({ line, n }: Call): void {
+    if (this.next !== undefined && n > this.next) {
+      if (this.missing.calls === 0) this.missing.line = line
+      this.missing.calls += n - this.next
+    }
+    this.next = n + 1
   }
 
   addMalformed(line: number, why: string): void {

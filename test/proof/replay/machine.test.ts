@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
 import type { Tally } from "../../../lib/proof/replay/tally.ts"
-import { area, call, changed, exec, HEAP, mmap, PID, program, replay, stackEnd, TOP } from "./log.ts"
+import { area, call, changed, exec, HEAP, mmap, PID, program, replay, replayText, stackEnd, TOP } from "./log.ts"
 
 /** Everything that a test may want to know of a log, as far as it is worth mention. */
 const told = ({ agrees, assumed, disagreements, malformedLines, unmodelled }: Tally) => ({
@@ -322,6 +322,22 @@ describe("what is not judged", () => {
     ])
     expect(told(tally)).toEqual({ agrees: true, malformedLines: [{ line: 3, why: "not JSON: cut off?" }] })
     expect(tally.malformed).toBe(1)
+  })
+
+  it("calls that are missing are counted by their numbers", () => {
+    const text = JSON.stringify(exec())
+    const at = (n: number) => JSON.stringify({ ...call("arch_prctl", [0], 0), n })
+    const tally = replayText([text, at(5), at(6), at(9), at(10), at(12)].join("\n"))
+    expect(tally.missing).toEqual({ calls: 3, line: 4 })
+  })
+
+  it("advice without a descriptor of a process is refused, and protection keys are none of ours", () => {
+    const advice = call("process_madvise", [0xffffffff, at, 1, 21, 0], "EBADF", { iov: ["0x1000", "0x1000"] })
+    expect(told(replay([exec(), advice, end]))).toEqual(agrees)
+    const high = TOP - 4096
+    const changes = changed([area(high, 1)], [area(high, 1, "---p")])
+    const tally = replay([exec(), mmap(high, 1), call("pkey_mprotect", [high, 4096, 0, 1], 0, changes), end])
+    expect(told(tally)).toEqual({ agrees: false, unmodelled: { "pkey_mprotect with a protection key": 1 } })
   })
 
   it("a log that contradicts itself does not agree", () => {
