@@ -56,11 +56,16 @@ export function flagsOfFork(name: string, args: string): Word {
 
 export const has = (flags: Word, flag: number): boolean => (BigInt(flags) & BigInt(flag)) !== 0n
 
+/** Of whom strace says nothing for so long, it will say nothing. */
+const MOST_DEPARTED = 4096
+
 const newProcess = (pid: number): Process => ({ pid, threads: 0, open: new Set() })
 
 /** Everybody who lives. */
 export class Threads {
   readonly live = new Map<number, Thread>()
+  /** Numbers of threads that have called exit, and of whom strace may say more. */
+  readonly departed = new Set<number>()
   /** Threads that are about to have a child. */
   readonly forking = new Set<Thread>()
 
@@ -82,9 +87,22 @@ export class Threads {
     return this.add(tid, process, has(flags, CLONE_FILES) ? parent.files : parent.files.copy())
   }
 
+  /** The threads of a process. */
+  of(process: Process): readonly Thread[] {
+    return [...this.live.values()].filter((thread) => thread.process === process)
+  }
+
+  /** It is about to leave. */
+  depart({ tid }: Thread): void {
+    const [first] = this.departed
+    if (this.departed.size >= MOST_DEPARTED && first !== undefined) this.departed.delete(first)
+    this.departed.add(tid)
+  }
+
   private add(tid: number, process: Process, files: Descriptors): Thread {
     const thread: Thread = { tid, process, files, open: undefined }
     this.live.set(tid, thread)
+    this.departed.delete(tid)
     process.threads++
     return thread
   }

@@ -5,7 +5,7 @@
  * tell then whose child it is, they wait until it does.
  */
 import { type Call, type Event, type LogReader, type Result, type Sink } from "./event.ts"
-import { answerOf, argumentsOf, fieldOf, stringOf, wordOf } from "./strace-args.ts"
+import { answerOf, argumentsOf, fieldOf, numberOf, stringOf, wordOf } from "./strace-args.ts"
 import { descriptorOf, nameOfCall, shownOf } from "./strace-calls.ts"
 import { OpenFiles, refOf, unshares } from "./strace-files.ts"
 import { type Headed, interruptionOf, lineOf, type ThreadLine } from "./strace-line.ts"
@@ -85,6 +85,7 @@ export class StraceReader implements LogReader {
     if (line.kind === "malformed") return this.sink.malformed(at, line.why)
     if (line.kind === "attached") return this.attach(line.pid, line.threads)
     if (line.kind === "detached") return this.detach(line.pid)
+    if (this.isAfterEnd(pid, line)) return
     const thread = this.threadOf(pid, line, at)
     if (thread !== undefined) this.perform(thread, line, at)
     else if (++this.waits <= MOST_WAITING && pid !== undefined) {
@@ -92,6 +93,16 @@ export class StraceReader implements LogReader {
       if (queue === undefined) this.waiting.set(pid, [{ line, at }])
       else queue.push({ line, at })
     } else this.sink.malformed(at, "whose it is does not become clear")
+  }
+
+  /** Is it what strace still says of a thread after its call of exit? With -qq it says nothing. */
+  private isAfterEnd(pid: number | undefined, line: ThreadLine): boolean {
+    const { departed, live } = this.threads
+    if (pid === undefined) return line.kind === "gone" && live.size === 0
+    if (!departed.has(pid)) return false
+    const isNew = line.kind === "call" || line.kind === "unfinished"
+    if (isNew || line.kind === "gone") departed.delete(pid)
+    return !isNew
   }
 
   private attach(pid: number, threads: number): void {
@@ -210,6 +221,7 @@ export class StraceReader implements LogReader {
       return
     } else this.emitCall(thread, name, args, result, open.began, at)
     this.threads.end(thread)
+    if (value === undefined && result.kind === "unknown") this.exit(thread, name, args, at)
     if (value !== undefined) this.follow(thread, name, args, value, answer.path)
   }
 
@@ -272,6 +284,17 @@ export class StraceReader implements LogReader {
   private supersede(thread: Thread, by: number): void {
     const other = this.threads.live.get(by)
     if (other !== undefined) this.threads.takeOver(other, thread.tid)
+  }
+
+  /** What never returns ends a thread, or all of its process: strace may be told to say no more of that. */
+  private exit(thread: Thread, name: string, args: readonly string[], at: number): void {
+    if (name !== "exit" && name !== "exit_group") return
+    const status = Number(numberOf(args[0] ?? "") ?? 0)
+    const leaving = name === "exit" ? [thread] : this.threads.of(thread.process)
+    for (const one of leaving) {
+      this.threads.depart(one)
+      this.leave(one, status, 0, at)
+    }
   }
 
   private leave(thread: Thread, status: number, signal: number, at: number): void {

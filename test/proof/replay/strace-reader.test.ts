@@ -298,6 +298,42 @@ it("a thread that executes a program takes over the number of its process", () =
   ])
 })
 
+it("exit and exit_group end threads and processes, whether or not strace says so again", () => {
+  const log = (more: string): string => `
+1  clone(child_stack=0x1, flags=CLONE_VM|CLONE_THREAD) = 2
+1  clone(child_stack=0x1, flags=CLONE_VM|CLONE_THREAD) = 3
+2  exit(0)                           = ?${more === "" ? "" : "\n2  +++ exited with 0 +++"}
+3  futex(0x1000, FUTEX_WAIT, 1, NULL <unfinished ...>
+1  exit_group(7 <unfinished ...>
+3  <... futex resumed>)              = ?
+1  <... exit_group resumed>)         = ?${more}`
+  const ends = ["2 exit", "1 exit", "3 exit", "1 end 7 0"]
+  for (const more of ["", "\n3  +++ exited with 7 +++\n1  +++ exited with 7 +++"]) {
+    const { events, malformed } = read(log(more))
+    expect(malformed).toEqual([])
+    expect(events.filter(({ kind }) => kind === "exit" || kind === "end").map(short)).toEqual(ends)
+  }
+})
+
+it("a number that comes again after its thread is gone is somebody new", () => {
+  const { events } = read(`
+1  fork()                            = 2
+2  exit_group(0)                     = ?
+1  fork()                            = 2
+2  brk(NULL)                         = 0x1000
+2  +++ exited with 0 +++`)
+  expect(events.map(short)).toEqual([
+    "1 clone 2 of 2",
+    "2 exit_group() = ?",
+    "2 exit",
+    "2 end 0 0",
+    "1 clone 2 of 2",
+    "2 brk(0) = 4096",
+    "2 exit",
+    "2 end 0 0"
+  ])
+})
+
 it("lines that are none of strace's are reported with their number, and the rest is read", () => {
   const { events, malformed } = read(`
 1  brk(NULL) = 0x1000

@@ -110,7 +110,9 @@ export class BarePlayer implements Searcher {
   }
 
   private predict(judge: Judge, asked: Asked): Verdict {
-    const prepared = this.steps.isOpen ? undoOf(judge, asked) : undefined
+    // worth it where going back is likely: calls overlap, or little is known yet
+    const isLikely = this.steps.isOpen || this.state.factsOf(asked.process.space).anchor === undefined
+    const prepared = isLikely ? undoOf(judge, asked) : undefined
     const got = judge.perform(asked)
     if (got === undefined) {
       this.force(asked.call)

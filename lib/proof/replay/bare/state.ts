@@ -12,6 +12,9 @@ import { Territory } from "./territory.ts"
 /** Linux allows 65530, unless it is told otherwise. */
 const MANY_AREAS = 64_000
 
+/** Processes at once. */
+const MOST_PROCESSES = 1500
+
 /** A program lies within so many pages below its heap: 1 GiB. */
 const NEAR_HEAP = 2 ** 18
 
@@ -52,6 +55,7 @@ export class State {
   processOf(pid: number): Process {
     const known = this.world.find(pid)
     if (known !== undefined) return known
+    this.makeRoom()
     const process = this.world.appear(pid)
     this.begin(process.space, nothingKnown)
     return process
@@ -80,9 +84,17 @@ export class State {
 
   /** A child knows what its parent knew. */
   clone(event: Clone): void {
+    this.makeRoom()
     const parent = this.processOf(event.pid)
     const child = this.world.startChild(event)
     if (child !== undefined && !event.sharesMemory) this.learn(child.space, this.factsOf(parent.space))
+  }
+
+  /** A log may leave out how processes end: of too many the oldest but the first are taken for ended. */
+  private makeRoom(): void {
+    if (this.world.processes.size < MOST_PROCESSES) return
+    const [, oldest] = this.world.processes.keys()
+    if (oldest !== undefined) this.end(oldest)
   }
 
   end(pid: number): void {
