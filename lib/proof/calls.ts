@@ -22,6 +22,11 @@ import { munmap } from "../mm/sys/munmap.ts"
 import { remapFilePages } from "../mm/sys/remap-file-pages.ts"
 import { shmat, shmdt, shmget } from "../mm/sys/shm.ts"
 import { shmctl } from "../mm/sys/shmctl.ts"
+import { uffdContinue, uffdCopy, uffdPoison, uffdZeropage } from "../mm/sys/uffd-fill.ts"
+import { uffdMove } from "../mm/sys/uffd-move.ts"
+import { uffdRegister, uffdUnregister, uffdWake } from "../mm/sys/uffd-register.ts"
+import { uffdWriteprotect } from "../mm/sys/uffd-wp.ts"
+import { uffdApi, userfaultfd } from "../mm/sys/userfaultfd.ts"
 
 /** Registers of a call, by their place. */
 export type Args = (at: number) => Word
@@ -67,5 +72,16 @@ export const calls: Readonly<Record<string, Call>> = {
     if (command === F_ADD_SEALS) return addSeals(k, task, a(0), a(2))
     return command === F_GET_SEALS ? getSeals(k, task, a(0)) : undefined
   },
+  userfaultfd: (k, task, a) => userfaultfd(k, task, a(0)),
+  uffdio_api: (k, task, a) => uffdApi(k, task, a(0), a(1), a(2)),
+  uffdio_register: (k, task, a) => uffdRegister(k, task, a(0), a(1), a(2), a(3)),
+  uffdio_unregister: (k, task, a) => uffdUnregister(k, task, a(0), a(1), a(2)),
+  uffdio_wake: (k, task, a) => uffdWake(k, task, a(0), a(1), a(2)),
+  uffdio_copy: (k, task, a) => uffdCopy(k, task, a(0), a(1), a(2), a(3), a(4)),
+  uffdio_zeropage: (k, task, a) => uffdZeropage(k, task, a(0), a(1), a(2), a(3)),
+  uffdio_writeprotect: (k, task, a) => uffdWriteprotect(k, task, a(0), a(1), a(2), a(3)),
+  uffdio_continue: (k, task, a) => uffdContinue(k, task, a(0), a(1), a(2), a(3)),
+  uffdio_poison: (k, task, a) => uffdPoison(k, task, a(0), a(1), a(2), a(3)),
+  uffdio_move: (k, task, a) => uffdMove(k, task, a(0), a(1), a(2), a(3), a(4)),
   prctl: (k, task, a) => (isMemoryOption(lowBits(a(0))) ? prctl(k, task, a(0), a(1), a(2), a(3), a(4)) : undefined)
 }

@@ -31,6 +31,8 @@ import {
   subOf,
   type Verb
 } from "../mm/base/stop.ts"
+import { FILE_UFFD } from "../mm/store/files.ts"
+import { releaseFile } from "../mm/sys/userfaultfd.ts"
 import { addrOf, PAGE_SIZE } from "../mm/base/units.ts"
 import { readClaim, readDone, readNow, readTarget } from "../mm/object/filemap.ts"
 import { RUN_RUNNING, RUN_WOKEN } from "../mm/store/runs.ts"
@@ -322,7 +324,10 @@ export const releaseFiles = (w: World): Effect.Effect<void> =>
       const f = w.k.released.shift()!
       const open = w.files.get(f)
       w.files.delete(f)
-      const end = Effect.sync(() => closeFile(w.k, f))
+      const end: Effect.Effect<void> =
+        w.k.files.kind(f) === FILE_UFFD
+          ? door(w, 0, () => releaseFile(w.k, f), () => Effect.void)
+          : Effect.sync(() => closeFile(w.k, f))
       if (open === undefined) return end
       return Effect.onExit(
         announced(

@@ -8,7 +8,15 @@
  * Areas name their context and do not hold it: the last close takes it off all of them first.
  * @source fs/userfaultfd.c userfaultfd_ctx_get, _put, wake_userfault; include/linux/userfaultfd_k.h (v6.18)
  */
-import { VM_SHARED, VM_UFFD, VM_UFFD_MISSING, VM_UFFD_WP, VMH_DROPPABLE, VMH_UFFD_MINOR } from "../../flags/bits.ts"
+import {
+  VM_SHARED,
+  VM_SPECIAL,
+  VM_UFFD,
+  VM_UFFD_MISSING,
+  VM_UFFD_WP,
+  VMH_DROPPABLE,
+  VMH_UFFD_MINOR
+} from "../../flags/bits.ts"
 import { OK } from "../../flags/Errno.ts"
 import { FEATURE_WP_ASYNC, FEATURE_WP_UNPOPULATED } from "../../flags/UffdFlags.ts"
 import type { Kernel } from "../kernel.ts"
@@ -66,7 +74,8 @@ export function canUserfault(k: Kernel, v: Vma, lo: number, hi: number, wpAsync:
   const isShmem = k.vmas.ops(v) === OPS_SHMEM
   const isMinor = (hi & VMH_UFFD_MINOR) !== 0
   if (isMinor && !isShmem) return false
-  if (wpAsync && !isMinor && (lo & VM_UFFD) === VM_UFFD_WP) return true
+  // special mappings are refused all the same: seen on 6.18.44, [vdso] and [vvar]
+  if (wpAsync && !isMinor && (lo & VM_UFFD) === VM_UFFD_WP && (k.vmas.flags(v) & VM_SPECIAL) === 0) return true
   return k.vmas.ops(v) === 0 || isShmem
 }
 

@@ -5,7 +5,7 @@
  * @source fs/proc/task_mmu.c struct mem_size_stats, smap_gather_stats, smaps_account (v6.18)
  */
 import { VM_LOCKED } from "../../flags/bits.ts"
-import { DIRTY, GUARD, PRESENT, SPECIAL, YOUNG, ZERO } from "../../flags/PteFlags.ts"
+import { DIRTY, GUARD, POISON, PRESENT, SPECIAL, UFFD_WP, YOUNG, ZERO } from "../../flags/PteFlags.ts"
 import { leafOf, PAGE_SIZE, type Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { F_ANON, F_DIRTY, F_REFERENCED, F_SWAPBACKED } from "../store/frames.ts"
@@ -101,20 +101,26 @@ export function forEachPage(k: Kernel, v: Vma, f: (vpn: number, pfn: number, bit
   }
 }
 
-/** One letter a page, as the recordings write them: `.` none, `A` anonymous mapped once, `a` more often, `F`/`f` a file's
- * or shared memory's, `z` the zero page, `p` a raw frame number, `g` a guard.
+/** What recordings call the state of an entry: `A` an anonymous page mapped once, `a` more often, `F`/`f` a file's or shared
+ * memory's, `z` the page of zeroes, `p` a raw frame number, `g` a guard, `m` another marker.
  */
+export function pageLetter(k: Kernel, pfn: number, bits: number): string {
+  if ((bits & ZERO) !== 0) return "z"
+  if ((bits & GUARD) !== 0) return "g"
+  if ((bits & PRESENT) === 0 && (bits & (UFFD_WP | POISON)) !== 0) return "m"
+  if ((bits & SPECIAL) !== 0) return "p"
+  if (k.frames.has(pfn, F_ANON)) return k.frames.mapcount(pfn) === 1 ? "A" : "a"
+  return k.frames.mapcount(pfn) === 1 ? "F" : "f"
+}
+
+/** One letter a page; `.` none. */
 export function pageLetters(k: Kernel, v: Vma): string {
   const start = k.vmas.startOf(v)
   let out = ""
   forEachPage(k, v, (vpn, pfn, bits) => {
     const at = vpn - start
     if (out.length < at) out += ".".repeat(at - out.length)
-    if ((bits & ZERO) !== 0) out += "z"
-    else if ((bits & GUARD) !== 0) out += "g"
-    else if ((bits & SPECIAL) !== 0) out += "p"
-    else if (k.frames.has(pfn, F_ANON)) out += k.frames.mapcount(pfn) === 1 ? "A" : "a"
-    else out += k.frames.mapcount(pfn) === 1 ? "F" : "f"
+    out += pageLetter(k, pfn, bits)
   })
   return out + ".".repeat(k.vmas.pages(v) - out.length)
 }

@@ -139,6 +139,11 @@ export class Frames {
     this.rec[(p << 3) + MAPPING] = a
     this.rec[(p << 3) + FLAGS]! |= F_EXCLUSIVE
   }
+  /** The page is page `index` of another anon_vma from now on (UFFDIO_MOVE). */
+  moveAnonTo(p: Pfn, a: number, index: number): void {
+    this.moveAnon(p, a)
+    this.setIndex(p << 3, index)
+  }
   /** Frame p becomes page `index` of object `o`'s cache. The cache's reference is the caller's. */
   setCache(p: Pfn, o: number, index: number, flags: number): void {
     const r = p << 3

@@ -114,7 +114,7 @@ function* registerRange(k: Kernel, c: Uffd, mm: Mm, start: Vpn, end: Vpn, lo: nu
       const newLo = (k.vmas.flags(v) & ~VM_UFFD) | lo
       const newHi = (k.vmas.flagsHi(v) & ~VMH_UFFD_MINOR) | hi
       const from = Math.max(start, k.vmas.startOf(v))
-      const w = yield* vmaModify(k, prev, v, from, Math.min(end, k.vmas.endOf(v)), newLo, newHi, c)
+      const w = yield* vmaModify(k, prev, v, from, Math.min(end, k.vmas.endOf(v)), newLo, newHi, k.vmas.policy(v), c)
       if (w < 0) return w
       setUffd(k, w, c, (k.vmas.flags(w) & ~VM_UFFD) | lo, (k.vmas.flagsHi(w) & ~VMH_UFFD_MINOR) | hi)
       v = w
@@ -169,7 +169,7 @@ function* clearVma(k: Kernel, prev: Vma, v: Vma, start: Vpn, end: Vpn): Verb<Are
   const whole = start === k.vmas.startOf(v) && end === k.vmas.endOf(v)
   const lo = k.vmas.flags(v) & ~VM_UFFD
   const hi = k.vmas.flagsHi(v) & ~VMH_UFFD_MINOR
-  let w = yield* vmaModify(k, prev, v, start, end, lo, hi, 0)
+  let w = yield* vmaModify(k, prev, v, start, end, lo, hi, k.vmas.policy(v), 0)
   if (w < 0 && !whole) return w
   if (w < 0) {
     if (!tryStartWrite(k, v)) yield* vmaStartWrite(k, v)

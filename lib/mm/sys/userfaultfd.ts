@@ -111,6 +111,14 @@ export function* releaseFile(k: Kernel, f: File): Verb<AreaStops> {
   return OK
 }
 
+/** Ends what `k.released` has; devices' own releases are for whoever has them.
+ * @locks as `releaseFile`
+ */
+export function* drainReleased(k: Kernel): Verb<AreaStops> {
+  for (let f = k.released.shift(); f !== undefined; f = k.released.shift()) yield* releaseFile(k, f)
+  return OK
+}
+
 /** Every area is unregistered, every waiter goes on. */
 function* release(k: Kernel, c: Uffd): Verb<AreaStops, void> {
   k.uffds.setReleased(c)

@@ -1,6 +1,6 @@
 /** Our kernel in the recorder's place: performs operations and shows itself. Floor 9. */
 import { nameOf as nameOfErrno } from "../../flags/Errno.ts"
-import { FAULT_ACCERR, FAULT_GP, FAULT_MAPERR, FAULT_SIGBUS } from "../../flags/FaultFlags.ts"
+import { FAULT_ACCERR, FAULT_GP, FAULT_HWPOISON, FAULT_MAPERR, FAULT_SIGBUS } from "../../flags/FaultFlags.ts"
 import { vmBugOn } from "../../mm/base/debug.ts"
 import type { StopName, Verb } from "../../mm/base/stop.ts"
 import type { Word } from "../../mm/base/units.ts"
@@ -11,9 +11,10 @@ import { pread, pwrite } from "../../mm/sys/file.ts"
 import { memfdCreate, memfdNamed } from "../../mm/sys/memfd.ts"
 import { mincoreTo } from "../../mm/sys/mincore.ts"
 import { processMadvise } from "../../mm/sys/process-madvise.ts"
-import { exit, fork, reap } from "../../mm/sys/process.ts"
+import { drainMmput, exit, fork, reap } from "../../mm/sys/process.ts"
 import { runNow } from "../../mm/sys/run-now.ts"
 import { userLoad8, userStore8 } from "../../mm/sys/trap.ts"
+import { drainReleased } from "../../mm/sys/userfaultfd.ts"
 import { type Args, type Call, calls } from "../calls.ts"
 import type { Header, Op, Result } from "./record.ts"
 import { beginRecorded, bootRecorded } from "./recorded-world.ts"
@@ -44,7 +45,12 @@ const table: ReadonlyMap<string, Call> = new Map(Object.entries(calls))
 const MOST_READ = 1 << 24
 
 /** Of failed loads, as the recorder's last sweep has them. */
-const letters: Readonly<Record<number, string>> = { [FAULT_MAPERR]: "M", [FAULT_ACCERR]: "A", [FAULT_SIGBUS]: "B" }
+const letters: Readonly<Record<number, string>> = {
+  [FAULT_MAPERR]: "M",
+  [FAULT_ACCERR]: "A",
+  [FAULT_SIGBUS]: "B",
+  [FAULT_HWPOISON]: "B"
+}
 
 class Machine implements World {
   private readonly view: View
@@ -89,7 +95,15 @@ class Machine implements World {
     if (own !== undefined) return own(this, op, arg)
     const answer = table.get(name)?.(this.k, this.taskOf(process), arg)
     if (answer === undefined) return undefined
-    return valueOf(typeof answer === "number" ? answer : this.run(() => answer))
+    const value = typeof answer === "number" ? answer : this.run(() => answer)
+    this.settle()
+    return stored.has(name) ? valueOf(value, this.stored(name)) : valueOf(value)
+  }
+
+  /** What an ioctl of a userfaultfd stored in its struct. */
+  private stored(name: string): string {
+    const n = this.k.out[0]!
+    return name === "uffdio_register" ? `0x${n.toString(16)}` : String(n)
   }
 
   processes(): readonly number[] {
@@ -160,6 +174,13 @@ class Machine implements World {
     return end as A // not WOULD_WAIT
   }
 
+  /** What a call leaves for when it is over: files that are closed, address spaces that nobody uses. */
+  private settle(): void {
+    const { k } = this
+    if (k.released.length > 0) this.run(() => drainReleased(k))
+    if (k.deferredMmput.length > 0) this.run(() => drainMmput(k))
+  }
+
   private read(process: number, arg: Args): Result {
     const into = new Uint8Array(Math.min(Number(arg(1)), MOST_READ))
     const n = pread(this.k, this.taskOf(process), arg(0), into, arg(2))
@@ -198,6 +219,7 @@ class Machine implements World {
   private exit(process: number): Result {
     const task = this.taskOf(process)
     this.run(() => exit(this.k, task))
+    this.settle()
     reap(this.k, task)
     this.tasks[process] = undefined
     this.live = this.live.filter((one) => one !== process)
@@ -212,6 +234,7 @@ class Machine implements World {
         return { kind: "signal", signal: "SIGSEGV", code: "SEGV_MAPERR", addr }
       case FAULT_ACCERR:
         return { kind: "signal", signal: "SIGSEGV", code: "SEGV_ACCERR", addr }
+      case FAULT_HWPOISON: // without CONFIG_MEMORY_FAILURE there is no other code for it
       case FAULT_SIGBUS:
         return { kind: "signal", signal: "SIGBUS", code: "BUS_ADRERR", addr }
       case FAULT_GP:
@@ -222,8 +245,17 @@ class Machine implements World {
   }
 }
 
-const valueOf = (value: number): Result =>
-  value < 0 ? { kind: "errno", errno: nameOfErrno(value) ?? String(value) } : { kind: "value", value }
+/** Ioctls that store something. */
+const stored: ReadonlySet<string> = new Set(
+  ["register", "copy", "zeropage", "continue", "poison", "move"].map((name) => `uffdio_${name}`)
+)
+
+function valueOf(value: number, also?: string): Result {
+  const rest = also === undefined ? {} : { also }
+  return value < 0
+    ? { kind: "errno", errno: nameOfErrno(value) ?? String(value), ...rest }
+    : { kind: "value", value, ...rest }
+}
 
 const bytesOfHex = (hex: string): Uint8Array =>
   Uint8Array.from(hex.match(/../g) ?? [], (byte) => Number.parseInt(byte, 16))

@@ -6,7 +6,7 @@
 import { FormatError } from "./record.ts"
 
 /** A page's code is its letter's character code, with this bit for `w`. */
-const WP = 0x80
+export const WP = 0x80
 /** More pages than that are not recorded. */
 export const MOST_PAGES = 1024
 

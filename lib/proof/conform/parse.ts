@@ -1,4 +1,5 @@
 /** Lines of format 1 into records; whatever is not one is refused in a few words. Floor 9. */
+import { nameOf as nameOfErrno } from "../../flags/Errno.ts"
 import type { Word } from "../../mm/base/units.ts"
 import { knownLetters } from "./letters.ts"
 import { codesOf, MOST_PAGES } from "./pages.ts"
@@ -187,13 +188,22 @@ function callOf(fields: Fields): Pick<Op, "args" | "data" | "result" | "oddity">
   return oddity === undefined ? { args, data, result } : { args, data, result, oddity }
 }
 
+/** The recorder writes an errno it has no name for as its number. */
+const errnoOf = (text: string): string => nameOfErrno(-Number(text)) ?? text
+
 function resultOf(fields: Fields): Result {
   const { addr, code, e, r, sig } = fields
   if (sig !== undefined) {
     if (typeof code !== "string" && typeof code !== "number") throw new FormatError("a signal without a code")
     return { kind: "signal", signal: stringOf(sig, "sig"), code: String(code), addr: wordOf(addr, "addr") }
   }
-  if (e !== undefined) return { kind: "errno", errno: stringOf(e, "e") }
+  if (e !== undefined) {
+    const out = fields["out"]
+    const errno = errnoOf(stringOf(e, "e"))
+    return typeof out === "string" || typeof out === "number"
+      ? { kind: "errno", errno, also: String(out) }
+      : { kind: "errno", errno }
+  }
   if (r === "noproc" || r === "badslot") return { kind: "nothing" }
   if (r === undefined) throw new FormatError("an operation without a result")
   const value = typeof r === "number" ? integerOf(r, "r") : wordOf(r, "r")

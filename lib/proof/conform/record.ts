@@ -85,7 +85,7 @@ export interface Header {
 export type Result =
   /** `also`: what came back besides the value: bytes read, pages in core, the field of an ioctl. */
   | { readonly kind: "value"; readonly value: Word; readonly also?: string }
-  | { readonly kind: "errno"; readonly errno: string }
+  | { readonly kind: "errno"; readonly errno: string; readonly also?: string }
   | { readonly kind: "signal"; readonly signal: string; readonly code: string; readonly addr: Word }
   /** The recorder ran nothing: there was no such process. */
   | { readonly kind: "nothing" }

@@ -140,8 +140,7 @@ export class OpScanner {
     const value = this.bytes[this.at] === QUOTE ? this.word() : this.integer()
     if (this.takes(words.e)) {
       const errno = this.string()
-      if (this.takes(words.out)) this.also()
-      return { kind: "errno", errno }
+      return this.takes(words.out) ? { kind: "errno", errno, also: this.also() } : { kind: "errno", errno }
     }
     if (name === "pread64") {
       this.expect(words.data)

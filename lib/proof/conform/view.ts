@@ -1,5 +1,5 @@
 /** Areas of a simulated process as recordings show them. Floor 9. */
-import { GUARD, PRESENT, SPECIAL, ZERO } from "../../flags/PteFlags.ts"
+import { GUARD, POISON, PRESENT, SPECIAL, UFFD_WP, ZERO } from "../../flags/PteFlags.ts"
 import type { Kernel } from "../../mm/kernel.ts"
 import { nameOf, permsText } from "../../mm/proc/maps.ts"
 import { forEachPage, gatherStats, kibOf, kibOfPss, MemSizeStats } from "../../mm/proc/mem-size-stats.ts"
@@ -8,7 +8,7 @@ import { taskMem, vmExe } from "../../mm/proc/status.ts"
 import { F_ANON } from "../../mm/store/frames.ts"
 import type { Mm } from "../../mm/store/mms.ts"
 import type { Vma } from "../../mm/store/vmas.ts"
-import { MOST_PAGES, NONE } from "./pages.ts"
+import { MOST_PAGES, NONE, WP } from "./pages.ts"
 import type { Seen } from "./world.ts"
 
 /** What one flag word reads like. */
@@ -17,9 +17,9 @@ export interface FlagTexts {
   readonly flags: string
 }
 
-const [ANON, ANON_SHARED, FILE, FILE_SHARED, ZEROES, GUARDED] = ["A", "a", "F", "f", "z", "g"].map((c) =>
+const [ANON, ANON_SHARED, FILE, FILE_SHARED, ZEROES, GUARDED, MARKED] = ["A", "a", "F", "f", "z", "g", "m"].map((c) =>
   c.charCodeAt(0)
-) as [number, number, number, number, number, number]
+) as [number, number, number, number, number, number, number]
 
 /** Looks at areas; files are named in the order in which they are seen first. */
 export class View {
@@ -88,11 +88,12 @@ export class View {
   /** As the recorder reads /proc/PID/pagemap. */
   private codeOf(pfn: number, bits: number): number {
     if ((bits & GUARD) !== 0) return GUARDED
-    if ((bits & PRESENT) === 0) return NONE
-    if ((bits & ZERO) !== 0) return ZEROES
+    const wp = (bits & UFFD_WP) !== 0 ? WP : 0
+    if ((bits & PRESENT) === 0) return (bits & (UFFD_WP | POISON)) === 0 ? NONE : MARKED | wp
+    if ((bits & ZERO) !== 0) return ZEROES | wp
     if ((bits & SPECIAL) !== 0) return ANON_SHARED // a raw frame number: neither a file's nor exclusive
     const once = this.k.frames.mapcount(pfn) === 1
-    return this.k.frames.has(pfn, F_ANON) ? (once ? ANON : ANON_SHARED) : once ? FILE : FILE_SHARED
+    return wp | (this.k.frames.has(pfn, F_ANON) ? (once ? ANON : ANON_SHARED) : once ? FILE : FILE_SHARED)
   }
 
   private textsOf(lo: number, hi: number): FlagTexts {

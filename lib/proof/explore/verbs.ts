@@ -26,10 +26,12 @@ import {
 import type { Kernel } from "../../mm/kernel.ts"
 import { readClaim, readDone, readTarget } from "../../mm/object/filemap.ts"
 import { RUN_RUNNING, RUN_WOKEN } from "../../mm/store/runs.ts"
+import { FILE_UFFD } from "../../mm/store/files.ts"
 import { TASK_LIVE } from "../../mm/store/tasks.ts"
 import { boot } from "../../mm/sys/boot.ts"
 import { drainMmput, exit } from "../../mm/sys/process.ts"
 import { runNow } from "../../mm/sys/run-now.ts"
+import { drainReleased, releaseFile } from "../../mm/sys/userfaultfd.ts"
 import { type Choice, type Outcome, playAll, type Table } from "./search.ts"
 import { ENVIRONMENT, type Strategy } from "./strategy.ts"
 import { deadlockText, stopText } from "./words.ts"
@@ -241,9 +243,15 @@ class Play<W extends { readonly k: Kernel }> {
     k.runs.release(t.row)
     t.at++
     t.isOver = t.at === t.calls.length
-    for (let f = k.released.shift(); f !== undefined; f = k.released.shift()) closeFile(k, f)
+    for (let f = k.released.shift(); f !== undefined; f = k.released.shift()) this.released(f)
     if (k.deferredMmput.length > 0 && !this.tasks.some((w) => w.name === WORKER && !w.isOver))
       this.addTask(WORKER, [["mmput", () => drainMmput(k)]])
+  }
+
+  private released(f: number): void {
+    const { k } = this
+    if (k.files.kind(f) === FILE_UFFD) this.addTask(WORKER, [["release", () => releaseFile(k, f)]])
+    else closeFile(k, f)
   }
 
   callHook(t: Running): void {
@@ -307,7 +315,8 @@ class Play<W extends { readonly k: Kernel }> {
 /** Ends every process that is left: what it mapped goes, and nothing stays behind. */
 function endProcesses(k: Kernel): void {
   for (let t = 1; t < k.tasks.limit(); t++) if (k.tasks.state(t) === TASK_LIVE) runNow(k, () => exit(k, t))
-  for (let f = k.released.shift(); f !== undefined; f = k.released.shift()) closeFile(k, f)
+  runNow(k, () => drainReleased(k))
+  runNow(k, () => drainMmput(k))
   checkIdle(k)
   if (k.vmas.live !== 0) vmBugOn(`${k.vmas.live} areas are left when every process has ended`)
   if (k.mms.live !== 0) vmBugOn(`${k.mms.live} address spaces are left when every process has ended`)

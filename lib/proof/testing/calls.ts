@@ -1,13 +1,13 @@
 /** A machine and its processes for tests of the core: everything on the spot, nothing waits. Floor 9, internal. */
-import { closeFile } from "../../mm/area/object.ts"
 import { type KernelConfig, tiny } from "../../mm/base/config.ts"
 import { KernelBug, vmBugOn } from "../../mm/base/debug.ts"
 import type { StopName, Verb } from "../../mm/base/stop.ts"
 import type { Kernel } from "../../mm/kernel.ts"
 import { BRK, START_BRK } from "../../mm/store/mms.ts"
 import { boot } from "../../mm/sys/boot.ts"
-import { exit, reap, spawn } from "../../mm/sys/process.ts"
+import { drainMmput, exit, reap, spawn } from "../../mm/sys/process.ts"
 import { runNow, type SyncHook } from "../../mm/sys/run-now.ts"
+import { drainReleased } from "../../mm/sys/userfaultfd.ts"
 
 /** First page of pictures: 256 MiB, at the start of a leaf table. */
 export const HERE = 0x10000
@@ -29,7 +29,8 @@ export function call<W extends StopName>(k: Kernel, verb: () => Verb<W>, hook?: 
 
 /** What whoever drove a verb owes afterwards: device files whose last holder went are closed. */
 export function settle(k: Kernel): void {
-  for (let f = k.released.shift(); f !== undefined; f = k.released.shift()) closeFile(k, f)
+  if (k.released.length > 0) runNow(k, () => drainReleased(k))
+  if (k.deferredMmput.length > 0) runNow(k, () => drainMmput(k))
 }
 
 /** A process with an empty address space and a heap of no bytes at page HEAP. Throws when rows ran out. */

@@ -1,0 +1,106 @@
+/** read(2) of a userfaultfd: messages of 32 bytes, faults before events. Floor 6.
+ *
+ *     fault   pending -> read: it waits on for its answer, and is not told of twice
+ *     event   told, and whoever raised it goes on; of a fork, once the child's descriptor is there
+ *
+ * @source fs/userfaultfd.c userfaultfd_read_iter, userfaultfd_ctx_read, resolve_userfault_fork (v6.18)
+ */
+import { EAGAIN, EFAULT, EINVAL, OK } from "../../flags/Errno.ts"
+import * as UFFD from "../../flags/UffdFlags.ts"
+import { fget, fput } from "../area/object.ts"
+import { isReadable } from "../area/uffd.ts"
+import { KILLABLE, U_READ, type Verb, WAIT_UFFD } from "../base/stop.ts"
+import type { Word } from "../base/units.ts"
+import type { Kernel } from "../kernel.ts"
+import type { FaultStops } from "../page/fault.ts"
+import { FILE_NONBLOCK } from "../store/files.ts"
+import type { Task } from "../store/tasks.ts"
+import { Q_EVENTS, Q_PENDING, Q_READ, Q_READERS, type Uffd } from "../store/uffds.ts"
+import { uffdFile } from "./uffd-args.ts"
+import { copyToUser } from "./usercopy.ts"
+import { installUffd } from "./userfaultfd.ts"
+
+/** Bytes of a message. */
+export const MESSAGE = 32
+
+/** Reads as many whole messages as fit into `into`; waits for the first one only, unless the descriptor does not wait.
+ * @returns bytes | EBADF | ENOTTY | EINVAL no handshake, or no room for one message | EAGAIN nothing there | EMFILE, ENFILE no room
+ *   for a child's descriptor: its event stays
+ * @locks none
+ */
+export function* uffdRead(k: Kernel, task: Task, fd: Word, into: Uint8Array): Verb<"WAIT_UFFD" | "PREEMPT"> {
+  const f = uffdFile(k, task, fd)
+  if (f < 0) return f
+  if (into.length < MESSAGE) return EINVAL
+  const c = k.files.private(f)
+  const waits = (k.files.flags(f) & FILE_NONBLOCK) === 0
+  fget(k, f)
+  try {
+    let done = 0
+    while (done + MESSAGE <= into.length) {
+      if (k.runs.preempt) yield k.runs.point()
+      while (!isReadable(k, c)) {
+        if (done > 0) return done
+        if (!waits || k.uffds.isReleased(c)) return EAGAIN
+        k.runs.a[k.runs.current] = c
+        k.runs.enqueue(k.runs.uffdQueue(c, Q_READERS))
+        yield k.runs.stop<"WAIT_UFFD">(WAIT_UFFD | KILLABLE | (U_READ << 4))
+      }
+      const r = takeMessage(k, task, c, into.subarray(done, done + MESSAGE))
+      if (r < 0) return done > 0 ? done : r
+      done += MESSAGE
+    }
+    return done
+  } finally {
+    fput(k, f)
+  }
+}
+
+/** The same into the caller's memory.
+ * @returns as `uffdRead` | EFAULT the memory cannot be written: the messages are lost
+ * @locks none held
+ */
+export function* uffdReadUser(k: Kernel, task: Task, fd: Word, addr: Word, len: number): Verb<FaultStops> {
+  const bytes = new Uint8Array(Math.min(len, MESSAGE * 64))
+  const n = yield* uffdRead(k, task, fd, bytes)
+  if (n < 0) return n
+  return (yield* copyToUser(k, k.tasks.mm(task), addr, bytes.subarray(0, n))) === 0 ? n : EFAULT
+}
+
+/** Takes the next message out of its queue. @returns OK | errno, and it stays there */
+function takeMessage(k: Kernel, task: Task, c: Uffd, into: Uint8Array): number {
+  const fault = k.runs.firstWaiter(k.runs.uffdQueue(c, Q_PENDING))
+  if (fault !== 0) {
+    write(k, fault, into)
+    k.runs.moveWaiter(fault, k.runs.uffdQueue(c, Q_READ))
+    return OK
+  }
+  const event = k.runs.firstWaiter(k.runs.uffdQueue(c, Q_EVENTS))
+  write(k, event, into)
+  if (k.uffds.event(event) === UFFD.EVENT_FORK) {
+    const fd = installUffd(k, task, k.uffds.word(event, 0))
+    if (fd < 0) return fd
+    new DataView(into.buffer, into.byteOffset, MESSAGE).setUint32(8, fd, true)
+  }
+  k.uffds.clearEvent(event)
+  k.runs.wakeWaiter(event, OK)
+  return OK
+}
+
+/** struct uffd_msg: event at 0; flags at 8, address at 16, thread at 24; or up to three words at 8, 16, 24. */
+function write(k: Kernel, run: number, into: Uint8Array): void {
+  into.fill(0)
+  const view = new DataView(into.buffer, into.byteOffset, MESSAGE)
+  const event = k.uffds.event(run)
+  const word = (at: number, n: number): void => view.setBigUint64(at, BigInt(k.uffds.word(run, n)), true)
+  view.setUint8(0, event)
+  if (event === UFFD.EVENT_PAGEFAULT) {
+    view.setBigUint64(8, BigInt(k.uffds.messageFlags(run)), true)
+    word(16, 0)
+    view.setUint32(24, k.uffds.word(run, 1), true)
+  } else if (event !== UFFD.EVENT_FORK) {
+    word(8, 0)
+    word(16, 1)
+    word(24, 2)
+  }
+}
