@@ -30,7 +30,7 @@ function sameResult(a: Result, b: Result): boolean {
     if (a.also !== b.also) return false
     return a.value === b.value || BigInt.asUintN(64, BigInt(a.value)) === BigInt.asUintN(64, BigInt(b.value))
   }
-  if (a.kind === "errno" && b.kind === "errno") return a.errno === b.errno
+  if (a.kind === "errno" && b.kind === "errno") return a.errno === b.errno && (a.also ?? b.also) === (b.also ?? a.also)
   if (a.kind !== "signal" || b.kind !== "signal") return a.kind === b.kind
   return a.signal === b.signal && a.code === b.code && BigInt(a.addr) === BigInt(b.addr)
 }
@@ -41,7 +41,7 @@ export function textOfResult(result: Result): string {
     case "value":
       return `${result.value > 4095 ? `0x${result.value.toString(16)}` : result.value}${result.also === undefined ? "" : ` "${result.also}"`}`
     case "errno":
-      return `-1 ${result.errno}`
+      return `-1 ${result.errno}${result.also === undefined ? "" : ` "${result.also}"`}`
     case "signal":
       return `${result.signal} ${result.code} at 0x${result.addr.toString(16)}`
     case "nothing":

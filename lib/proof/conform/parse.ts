@@ -188,8 +188,8 @@ function callOf(fields: Fields): Pick<Op, "args" | "data" | "result" | "oddity">
   return oddity === undefined ? { args, data, result } : { args, data, result, oddity }
 }
 
-/** The recorder writes an errno it has no name for as its number. */
-const errnoOf = (text: string): string => nameOfErrno(-Number(text)) ?? text
+/** The name of a recorded errno: the recorder writes one it has no name for as its number. */
+export const errnoOf = (text: string): string => nameOfErrno(-Number(text)) ?? text
 
 function resultOf(fields: Fields): Result {
   const { addr, code, e, r, sig } = fields

@@ -4,6 +4,7 @@
  * form, or is no operation, or is broken, is left to parse.ts.
  */
 import type { Word } from "../../mm/base/units.ts"
+import { errnoOf } from "./parse.ts"
 import type { ByProcess, Op, Result, Stats } from "./record.ts"
 
 const QUOTE = 0x22
@@ -139,7 +140,7 @@ export class OpScanner {
     this.expect(words.r)
     const value = this.bytes[this.at] === QUOTE ? this.word() : this.integer()
     if (this.takes(words.e)) {
-      const errno = this.string()
+      const errno = errnoOf(this.string())
       return this.takes(words.out) ? { kind: "errno", errno, also: this.also() } : { kind: "errno", errno }
     }
     if (name === "pread64") {
