@@ -326,7 +326,12 @@ export const releaseFiles = (w: World): Effect.Effect<void> =>
       w.files.delete(f)
       const end: Effect.Effect<void> =
         w.k.files.kind(f) === FILE_UFFD
-          ? door(w, 0, () => releaseFile(w.k, f), () => Effect.void)
+          ? door(
+              w,
+              0,
+              () => releaseFile(w.k, f),
+              () => Effect.void
+            )
           : Effect.sync(() => closeFile(w.k, f))
       if (open === undefined) return end
       return Effect.onExit(
