@@ -245,7 +245,7 @@ describe("hooks", () => {
       expect(seen).toEqual([
         "test: open, nothing",
         "test: mmap, mmap:w",
-        "test: fault, vma:r",
+        "test: fault, mmap:r",
         "test: vma open, mmap:w+child:w",
         "child: vma close, mmap:w",
         "test: may_split, mmap:w",

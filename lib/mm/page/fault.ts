@@ -37,6 +37,7 @@ import { makeWritable, writeProtected } from "./cow.ts"
 import { fillFromObject, finishFill } from "./fill.ts"
 import { FAULT_MKWRITE, FAULT_NEED_HOOK, FAULT_NEED_PAGE, FAULT_USERFAULT, GIVE_UP, isFinal } from "./need.ts"
 import { anonymousUserfault, type Mode, USER_MODE, userfaultWait } from "./userfault.ts"
+import { bitsAt } from "./walk.ts"
 
 /** What a fault may wait for. */
 export type FaultStops = "NEED_LOCK" | "NEED_HOOK" | "NEED_PAGE" | "WAIT_UFFD" | "PREEMPT"
@@ -143,7 +144,7 @@ export function* fault(
   mode: Mode = USER_MODE
 ): Verb<FaultStops> {
   if (vpn >= TASK_PAGES) return FAULT_MAPERR
-  for (let tryOwn = true; ; tryOwn = false) {
+  for (let tryOwn = mode === USER_MODE; ; tryOwn = false) {
     let v = tryOwn ? yield* lockVmaUnderRcu(k, mm, vpn) : 0
     const own = v !== 0
     if (!own) {
@@ -168,8 +169,8 @@ export function* fault(
   }
 }
 
-/** Performs what `handleMmFault` needs until it is done. Under the area's own lock it may give up (GIVE_UP): a first
- * anonymous page looks at the neighbours, and that takes mmap_lock (VM_FAULT_RETRY). It leaves FAULT_USERFAULT to whoever
+/** Performs what `handleMmFault` needs until it is done. Under the area's own lock it may give up (GIVE_UP), for
+ * mmap_lock to be taken instead (VM_FAULT_RETRY). It leaves FAULT_USERFAULT to whoever
  * holds the lock; a caller that may not let go of it takes that for a SIGBUS.
  */
 export function* resolve(
@@ -181,8 +182,7 @@ export function* resolve(
 ): Verb<"NEED_HOOK" | "NEED_PAGE" | "PREEMPT"> {
   for (;;) {
     if (k.runs.preempt) yield k.runs.point()
-    if (own && k.vmas.anon(v) === 0 && access === WRITING && !k.runs.canRead(k.runs.mmapLock(k.vmas.mmOf(v))))
-      return GIVE_UP
+    if (own && wantsMmapLock(k, v, vpn, access)) return GIVE_UP
     const code = handleMmFault(k, v, vpn, access)
     if (isFinal(code) || code === FAULT_USERFAULT) return code
     if (code === FAULT_NEED_PAGE) {
@@ -201,6 +201,20 @@ export function* resolve(
       if (done !== GIVE_UP) return done
     }
   }
+}
+
+/** Is the area's own lock too little for this fault? A first anonymous page looks at the neighbours, and owners that cannot map
+ * pages along are asked under mmap_lock only.
+ * @source mm/memory.c __vmf_anon_prepare, vmf_can_call_fault (v6.18)
+ */
+function wantsMmapLock(k: Kernel, v: Vma, vpn: Vpn, access: Access): boolean {
+  if (forbids(k, v, access)) return false
+  const mm = k.vmas.mmOf(v)
+  const row = k.vmas.ops(v)
+  const isShared = (k.vmas.flags(v) & VM_SHARED) !== 0
+  const asksOwner = (isShared && access === WRITING) || (bitsAt(k, mm, vpn) & PRESENT) === 0
+  if (row !== 0 && asksOwner && k.ops[row]!.mapsAround !== true) return true
+  return access === WRITING && !isShared && k.vmas.anon(v) === 0 && !k.runs.canRead(k.runs.mmapLock(mm))
 }
 
 /** What an access ends in when a page could not be read, or a hook failed. */

@@ -86,7 +86,7 @@ function drop(k: Kernel, v: Vma, start: Vpn, end: Vpn, advice: number): void {
   }
 }
 
-/** REMOVE: punches a hole into the object behind pages `[start, end)` of `v`.
+/** REMOVE: punches a hole into the object behind pages `[start, end)` of `v`; the lock is not held meanwhile.
  * @returns OK | EINVAL no object, or locked | EACCES not shared and writable | EBADF the file is not | EPERM sealed
  */
 export function* remove(k: Kernel, lock: WalkLock, v: Vma, start: Vpn, end: Vpn): Verb<"NEED_LOCK" | "WAIT_UFFD"> {
@@ -98,17 +98,27 @@ export function* remove(k: Kernel, lock: WalkLock, v: Vma, start: Vpn, end: Vpn)
   if (o === 0) return EINVAL
   const first = k.vmas.pgoff(v) + (start - k.vmas.startOf(v))
   const c = userfaultfdRemove(k, v)
-  if (c === 0) return punch(k, f, o, first, end - start)
   fget(k, f) // the area may go meanwhile
   try {
     letWalkGo(k, lock)
-    yield* userfaultfdRemoveComplete(k, c, start, end)
+    if (c !== 0) yield* userfaultfdRemoveComplete(k, c, start, end)
     const r = punch(k, f, o, first, end - start)
     yield* goOnWalking(k, lock)
     return r
   } finally {
     fput(k, f)
   }
+}
+
+/** WILLNEED: nothing is read ahead here, but where a file is asked to, the lock is not held.
+ * @source mm/madvise.c madvise_willneed (v6.18)
+ */
+export function* willNeed(k: Kernel, lock: WalkLock, v: Vma): Verb<"NEED_LOCK"> {
+  const o = k.vmas.obj(v)
+  if (k.vmas.file(v) === 0 || (o !== 0 && k.files.isShmem(o))) return OK
+  letWalkGo(k, lock)
+  yield* goOnWalking(k, lock)
+  return OK
 }
 
 function punch(k: Kernel, f: number, o: number, first: number, pages: number): number {

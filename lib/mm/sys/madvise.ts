@@ -48,7 +48,7 @@ import { ageRange, installGuards, pageOut, removeGuards } from "../page/advise.t
 import type { FaultStops } from "../page/fault.ts"
 import type { Mm } from "../store/mms.ts"
 import type { Vma } from "../store/vmas.ts"
-import { discard, remove, type WalkLock } from "./madvise-discard.ts"
+import { discard, remove, type WalkLock, willNeed } from "./madvise-discard.ts"
 import { populate } from "./madvise-populate.ts"
 
 /** Advice that changes flags, and so takes the lock for writing. */
@@ -237,7 +237,7 @@ function* adviseArea(
     case MADV.REMOVE:
       return lock === undefined ? EINVAL : yield* remove(k, lock, v, start, end)
     case MADV.WILLNEED:
-      return OK
+      return lock === undefined ? OK : yield* willNeed(k, lock, v)
     case MADV.COLLAPSE:
       return collapse(k, v, start, end)
     case MADV.GUARD_INSTALL:

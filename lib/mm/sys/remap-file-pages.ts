@@ -6,7 +6,7 @@ import { EINVAL, OK } from "../../flags/Errno.ts"
 import * as MAP from "../../flags/MapFlags.ts"
 import { EXEC, READ, WRITE } from "../../flags/ProtFlags.ts"
 import { enter } from "../area/mm.ts"
-import { mmapUnlock, needMmap, tryMmap, WRITE as WRITE_MODE } from "../area/mmap-lock.ts"
+import { mmapUnlock, needMmap, READ as READ_MODE, tryMmap, WRITE as WRITE_MODE } from "../area/mmap-lock.ts"
 import { fget, fput } from "../area/object.ts"
 import type { Verb } from "../base/stop.ts"
 import { addrOf, isZero, lowBits, pageOf, registerOf, type Vpn, type Word, WORD_PAGES } from "../base/units.ts"
@@ -24,7 +24,7 @@ import { mmPopulate } from "./populate.ts"
  * @param prot - must be 0
  * @param flags - MAP_NONBLOCK suppresses population; the rest is ignored
  * @returns OK | EINVAL prot, empty, wrapping, no shared area there, or areas that differ | as `mmap`
- * @locks takes mmap write
+ * @locks takes mmap read to look, then mmap write; then what population takes
  */
 export function* remapFilePages(
   k: Kernel,
@@ -41,15 +41,24 @@ export function* remapFilePages(
   if (registerOf(pgoff) + BigInt(pages) > 0xffff_ffff_ffff_ffffn) return EINVAL
   const mm = enter(k, task)
   if (k.runs.preempt) yield k.runs.point()
-  if (!tryMmap(k, mm, WRITE_MODE)) yield needMmap(k, mm, WRITE_MODE)
+  if (!tryMmap(k, mm, READ_MODE)) yield needMmap(k, mm, READ_MODE)
+  const seen = k.maple.lookup(mm, start)
+  const lo = seen === 0 ? 0 : k.vmas.flags(seen)
+  if ((lo & VM_SHARED) === 0) {
+    mmapUnlock(k, mm, READ_MODE)
+    return EINVAL
+  }
+  const file = k.vmas.file(seen)
+  fget(k, file)
+  mmapUnlock(k, mm, READ_MODE)
+  let mode = 0
   let fill = false
-  let file = 0
   try {
+    if (!tryMmap(k, mm, WRITE_MODE)) yield needMmap(k, mm, WRITE_MODE)
+    mode = WRITE_MODE
     const v = k.maple.lookup(mm, start)
-    if (v === 0 || (k.vmas.flags(v) & VM_SHARED) === 0 || !spansAlike(k, mm, v, start + pages)) return EINVAL
-    const lo = k.vmas.flags(v)
-    file = k.vmas.file(v)
-    fget(k, file)
+    if (v === 0 || k.vmas.flags(v) !== lo || k.vmas.file(v) !== file || !spansAlike(k, mm, v, start + pages))
+      return EINVAL
     const fl =
       (lowBits(flags) & MAP.NONBLOCK) |
       MAP.SHARED |
@@ -63,7 +72,7 @@ export function* remapFilePages(
     if (r < 0) return r
     fill = (q.lo & VM_LOCKED) !== 0 || (fl & (MAP.POPULATE | MAP.NONBLOCK)) === MAP.POPULATE
   } finally {
-    mmapUnlock(k, mm, WRITE_MODE)
+    if (mode !== 0) mmapUnlock(k, mm, mode)
     fput(k, file)
   }
   if (fill) yield* mmPopulate(k, mm, start, start + pages, false)

@@ -75,7 +75,7 @@ describe("one hold", () => {
 })
 
 describe("who waits", () => {
-  it("readers share; a reader waits for a writer, and goes on when he is done [R-MM-11]", () => {
+  it("readers share; a reader waits for a writer, and goes on when he is done [R-MM-11, L-LOCK-01]", () => {
     const { k, enter } = world()
     const w = enter(WRITE)
     const r = enter(READ)
@@ -86,7 +86,7 @@ describe("who waits", () => {
     checkIdle(k)
   })
 
-  it("a writer waits for every reader, and for a writer [R-MM-11, R-LOCK-13]", () => {
+  it("a writer waits for every reader, and for a writer [R-MM-11, R-LOCK-13, L-LOCK-01]", () => {
     const { k, enter } = world()
     const a = enter(READ)
     const b = enter(READ)
@@ -172,7 +172,7 @@ describe("fairness", () => {
     checkIdle(k)
   })
 
-  it("those behind a writer who gives up come in at once [R-LOCK-13, R-MM-11]", () => {
+  it("those behind a writer who gives up come in at once [R-LOCK-13, R-MM-11, L-LOCK-01]", () => {
     const { k, enter } = world()
     const r = enter(READ)
     const w = enter(WRITE)
@@ -210,7 +210,7 @@ describe("the end of a write section", () => {
     return { ...w, vmas: [BASE, BASE + 8, BASE + 16].map((at) => w.p.area(at)) }
   }
 
-  it("unmarks every area at once, by a new sequence number [R-LOCK-06, R-LOCK-15]", () => {
+  it("unmarks every area at once, by a new sequence number [R-LOCK-06, R-LOCK-15, L-LOCK-08]", () => {
     const { k, mm, vmas } = areas()
     bare(k, () => {
       marked(k, mm, vmas.slice(0, 2))
@@ -224,7 +224,7 @@ describe("the end of a write section", () => {
     checkIdle(k)
   })
 
-  it("is a downgrade as well: the marks go, the lock stays for reading [R-LOCK-06, R-LOCK-15]", () => {
+  it("is a downgrade as well: the marks go, the lock stays for reading [R-LOCK-06, R-LOCK-15, L-LOCK-08]", () => {
     const { k, mm, vmas, q } = areas()
     bare(k, () => {
       marked(k, mm, vmas)
@@ -271,17 +271,13 @@ describe("the end of a write section", () => {
 })
 
 describe("reading inside reading", () => {
-  /** A fault of `p` that stands in its driver's hook: it holds a lock for reading. */
+  /** A fault of `p` that stands in the hook of its driver, who maps pages along or not: it holds a lock for reading. */
   const inHook = (own: "area" | "mmap") => {
     const k = machine()
     const p = Proc.spawn(k)
-    p.map(BASE, 1, RW, SHARED, p.open(device(k, { hooks: (1 << H_MMAP) | (1 << H_FAULT) })))
+    p.map(BASE, 1, RW, SHARED, p.open(device(k, { hooks: (1 << H_MMAP) | (1 << H_FAULT), mapsAround: own === "area" })))
     p.map(BASE + 8, 1, RW)
-    const outer = bare(k, () => {
-      // a marked area makes the fault take mmap_lock instead of the area's own
-      if (own === "mmap") k.vmas.setSeq(p.area(BASE), k.mms.seq(p.mm))
-      return new Hand(k, () => fault(k, p.mm, BASE, WRITING)).to(NEED_HOOK)
-    })
+    const outer = bare(k, () => new Hand(k, () => fault(k, p.mm, BASE, WRITING)).to(NEED_HOOK))
     expect(k.runs.lockState(k.runs.mmapLock(p.mm))).toBe(own === "mmap" ? 1 : 0)
     return { k, p, outer, page: driverPage(k) }
   }

@@ -76,7 +76,7 @@ describe("vma_lookup", () => {
 })
 
 describe("lock_vma_under_rcu", () => {
-  it("holds the area for reading, without mmap_lock, until it is given back [R-LOCK-05, R-LOCK-09]", () => {
+  it("holds the area for reading, without mmap_lock, until it is given back [R-LOCK-05, R-LOCK-09, L-LOCK-06]", () => {
     const { k, mm, a } = world()
     const hand = new Hand(k, () => look(k, mm, BASE + 1)).step()
     expect(k.runs.held[hand.row]).toBe(VMA_R)
@@ -87,13 +87,13 @@ describe("lock_vma_under_rcu", () => {
     checkIdle(k)
   })
 
-  it("answers none where no area is [R-LOCK-05]", () => {
+  it("answers none where no area is [R-LOCK-05, L-LOCK-10]", () => {
     const { k, mm } = world()
     for (const vpn of [BASE - 1, BASE + 4, 0, 2 ** 52 - 1]) expect(done(k, () => look(k, mm, vpn))).toBe(0)
     checkIdle(k)
   })
 
-  it("answers none while a writer has marked the area; the neighbour is to be had [R-LOCK-05, R-LOCK-06]", () => {
+  it("answers none while a writer has marked the area; the neighbour is to be had [R-LOCK-05, R-LOCK-06, L-LOCK-10]", () => {
     const { k, mm, a, b } = world()
     const writer = new Hand(k, () => mark(k, mm, a)).to(PREEMPT)
     expect(isWriteLocked(k, a)).toBe(true)
@@ -111,7 +111,7 @@ describe("lock_vma_under_rcu", () => {
     checkIdle(k)
   })
 
-  it("does not so much as touch the lock of a marked area: its writer never waits for it [R-LOCK-05]", () => {
+  it("does not so much as touch the lock of a marked area: its writer never waits for it [R-LOCK-05, L-LOCK-10]", () => {
     const { k, mm, a } = world()
     const writer = new Hand(k, () => mark(k, mm, a)).to(PREEMPT)
     k.runs.preempt = true
@@ -159,14 +159,14 @@ describe("lock_vma_under_rcu, interrupted after it found the area", () => {
     return r
   }
 
-  it("and the area is taken out: it looks again, and finds nothing [R-LOCK-07]", () => {
+  it("and the area is taken out: it looks again, and finds nothing [R-LOCK-07, L-LOCK-10]", () => {
     const w = world()
     const hand = found(w)
     w.p.unmap(BASE, 2)
     expect(end(w, hand)).toBe(0)
   })
 
-  it("and the area is taken out and another one put there: it looks again, and finds that [R-LOCK-07]", () => {
+  it("and the area is taken out and another one put there: it looks again, and finds that [R-LOCK-07, L-LOCK-12]", () => {
     const w = world()
     const hand = found(w)
     w.p.unmap(BASE, 2) // its row is free
@@ -177,7 +177,7 @@ describe("lock_vma_under_rcu, interrupted after it found the area", () => {
     expect(end(w, hand)).toBe(now)
   })
 
-  it("and the row is an area of another process now: it answers none [R-LOCK-07, R-LOCK-05]", () => {
+  it("and the row is an area of another process now: it answers none [R-LOCK-07, R-LOCK-05, L-LOCK-11, L-LOCK-12]", () => {
     const w = world()
     const hand = found(w)
     const other = Proc.spawn(w.k)
@@ -188,7 +188,7 @@ describe("lock_vma_under_rcu, interrupted after it found the area", () => {
     expect(end(w, hand)).toBe(0)
   })
 
-  it("and the row is another area of this process now: it answers none [R-LOCK-07, R-LOCK-05]", () => {
+  it("and the row is another area of this process now: it answers none [R-LOCK-07, R-LOCK-05, L-LOCK-11]", () => {
     const w = world()
     const hand = found(w)
     w.p.unmap(BASE, 2)
@@ -198,7 +198,7 @@ describe("lock_vma_under_rcu, interrupted after it found the area", () => {
     expect(end(w, hand)).toBe(0)
   })
 
-  it("and the area was cut so that it no longer covers the page: it answers none [R-LOCK-07, R-LOCK-05]", () => {
+  it("and the area was cut so that it no longer covers the page: it answers none [R-LOCK-07, R-LOCK-05, L-LOCK-11]", () => {
     const w = world()
     w.k.runs.preempt = true
     const hand = new Hand(w.k, () => look(w.k, w.mm, BASE + 1)).to(PREEMPT)
@@ -227,7 +227,7 @@ describe("lock_vma_under_rcu, interrupted after it found the area", () => {
 })
 
 describe("lock_vma_under_rcu, interrupted after it took the lock", () => {
-  it("and a writer marks the area: it lets go and answers none, and the writer goes on [R-LOCK-05, R-LOCK-08]", () => {
+  it("and a writer marks the area: it lets go and answers none, and the writer goes on [R-LOCK-05, R-LOCK-08, L-LOCK-11]", () => {
     const { k, mm, p } = world()
     k.runs.preempt = true
     const hand = new Hand(k, () => look(k, mm, BASE)).to(PREEMPT).to(PREEMPT)
@@ -250,22 +250,25 @@ describe("a writer", () => {
     ["mprotect of a part", (k, p) => new Hand(k, () => mprotect(k, p.task, BASE * PAGE, PAGE, 0))]
   ]
 
-  it.each(calls)("%s waits for the area's readers, and new ones are turned away meanwhile [R-LOCK-08]", (_, call) => {
-    const { k, p, mm, a } = world()
-    const reader = new Hand(k, () => look(k, mm, BASE)).step()
-    const second = new Hand(k, () => look(k, mm, BASE + 1)).step()
-    const writer = call(k, p).to(NEED_LOCK)
-    expect(writer.waits).toBe(true)
-    expect(k.vmas.state(a)).toBe(VMA_ATTACHED)
-    expect([k.vmas.startOf(a), k.vmas.endOf(a), p.flags(BASE) & 3]).toEqual([BASE, BASE + 2, 3])
-    expect(bare(k, () => lockVmaNow(k, mm, BASE))).toBe(0)
-    reader.finish()
-    expect(writer.waits).toBe(true)
-    second.finish()
-    expect(writer.waits).toBe(false)
-    expect(writer.finish()).toBe(OK)
-    checkIdle(k)
-  })
+  it.each(calls)(
+    "%s waits for the area's readers, and new ones are turned away meanwhile [R-LOCK-08, L-LOCK-06, L-LOCK-07, L-LOCK-10]",
+    (_, call) => {
+      const { k, p, mm, a } = world()
+      const reader = new Hand(k, () => look(k, mm, BASE)).step()
+      const second = new Hand(k, () => look(k, mm, BASE + 1)).step()
+      const writer = call(k, p).to(NEED_LOCK)
+      expect(writer.waits).toBe(true)
+      expect(k.vmas.state(a)).toBe(VMA_ATTACHED)
+      expect([k.vmas.startOf(a), k.vmas.endOf(a), p.flags(BASE) & 3]).toEqual([BASE, BASE + 2, 3])
+      expect(bare(k, () => lockVmaNow(k, mm, BASE))).toBe(0)
+      reader.finish()
+      expect(writer.waits).toBe(true)
+      second.finish()
+      expect(writer.waits).toBe(false)
+      expect(writer.finish()).toBe(OK)
+      checkIdle(k)
+    }
+  )
 
   it("of one area does not wait for readers of its neighbour [R-LOCK-11]", () => {
     const { k, p, mm, b } = world()
@@ -278,7 +281,7 @@ describe("a writer", () => {
     checkIdle(k)
   })
 
-  it("waits for no reader twice: a marked area is free until the section ends [R-LOCK-06]", () => {
+  it("waits for no reader twice: a marked area is free until the section ends [R-LOCK-06, L-LOCK-07]", () => {
     const { k, mm, a } = world()
     bare(k, () => {
       tryMmap(k, mm, WRITE)
@@ -290,7 +293,7 @@ describe("a writer", () => {
     checkIdle(k)
   })
 
-  it("needs the mmap lock to mark [R-LOCK-12]", () => {
+  it("needs the mmap lock to mark [R-LOCK-12, L-LOCK-07]", () => {
     const { k, mm, a } = world()
     withMmap(k, mm, READ, () => expect(() => vmaStartWrite(k, a).next()).toThrow(KernelBug))
     expect(isWriteLocked(k, a)).toBe(false)
@@ -299,7 +302,7 @@ describe("a writer", () => {
 })
 
 describe("falling back", () => {
-  it("from the area's lock to mmap_lock waits for the writer and finds the area [R-LOCK-05]", () => {
+  it("from the area's lock to mmap_lock waits for the writer and finds the area [R-LOCK-05, L-LOCK-13]", () => {
     const { k, mm, a } = world()
     function* use(): Verb<"NEED_LOCK" | "PREEMPT"> {
       const v = yield* holdVma(k, mm, BASE)
@@ -391,7 +394,7 @@ describe("which lock is enough", () => {
     checkIdle(k)
   })
 
-  it("to change an area: mmap_lock for writing, and the mark [R-LOCK-12]", () => {
+  it("to change an area: mmap_lock for writing, and the mark [R-LOCK-12, L-LOCK-25]", () => {
     const { k, mm, a } = world()
     const before = k.vmas.flags(a)
     const change = () => vmFlagsMod(k, a, VM_DONTDUMP, 0)
