@@ -27,7 +27,7 @@ describe("mapping set", { timeout: 60_000 }, () => {
   it("finds exactly the areas that map some of the pages, in order of their first page", () => {
     forSeeds(30, (random) => {
       const { vmas, set, area, found } = world(400)
-      let all: number[] = []
+      const all: number[] = []
       for (let step = 0; step < 400; step++) {
         if (all.length === 0 || random(100) < 60) {
           const v = area(random(60), 1 + random(random(4) === 0 ? 40 : 4))
