@@ -2,12 +2,16 @@
 import { describe, expect, it } from "vitest"
 import * as MADV from "../../../lib/flags/AdviceFlags.ts"
 import * as MAP from "../../../lib/flags/MapFlags.ts"
+import { WRITE } from "../../../lib/mm/area/mmap-lock.ts"
+import { NEED_LOCK } from "../../../lib/mm/base/stop.ts"
 import { FILE_ZERO } from "../../../lib/mm/store/files.ts"
 import { fchmod, ftruncate } from "../../../lib/mm/sys/file.ts"
 import { memfdNamed } from "../../../lib/mm/sys/memfd.ts"
 import { mincore } from "../../../lib/mm/sys/mincore.ts"
+import { munmap } from "../../../lib/mm/sys/munmap.ts"
 import { userLoad8, userStore8 } from "../../../lib/mm/sys/trap.ts"
-import { at, NONE, type Pages, parse, RO, RW, SHARED_ANON } from "./words.ts"
+import { Hand, withMmap } from "../rows/world.ts"
+import { at, NONE, outcome, type Pages, parse, RO, RW, SHARED_ANON } from "./words.ts"
 import { type Proc, world } from "./world.ts"
 
 /** The page where the tests put their answers; the one behind it is a hole. */
@@ -78,6 +82,25 @@ describe("answers", () => {
     expect(ask(p, "a0+4", VECTOR + 4094), "b's do not fit").toBe("EFAULT 11")
     p.mmap("a2000+5000", RO)
     expect(ask(p, "a2000+5000"), "the second 4096 do not fit").toBe(`EFAULT ${"0".repeat(4096)}`)
+  })
+
+  it("are gathered under mmap_lock, which is let go after each 4096 pages: what comes then is looked up anew [L-MINC-03]", () => {
+    const p = world()
+    const { k } = p
+    p.mmap("a1000+2", RW)
+    p.write("a1000+2", OLD)
+    p.mmap("a2000+5000", RO)
+    let hand!: Hand<number>
+    let other!: Hand<number>
+    withMmap(k, p.mm, WRITE, () => {
+      hand = new Hand(k, () => mincore(k, p.task, at("a2000"), 5000 * 4096, VECTOR)).to(NEED_LOCK)
+      other = new Hand(k, () => munmap(k, p.task, at("a6096"), 4096)).to(NEED_LOCK)
+    })
+    hand.step()
+    expect([hand.waits, other.waits, k.runs.held[hand.row]]).toEqual([true, false, 0])
+    expect(other.finish()).toBe(0)
+    expect(outcome(hand.finish()), "page 4096 of it has gone").toBe("ENOMEM")
+    expect([userLoad8(k, p.mm, VECTOR + 4095), userLoad8(k, p.mm, VECTOR + 4096)]).toEqual([0, OLD])
   })
 
   it("say of anonymous memory whether an entry is there, of zeroes too, accessible or not; a guard is none [L-MINC-04]", () => {
