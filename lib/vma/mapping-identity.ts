@@ -21,7 +21,7 @@ import type { World } from "./world.ts"
 export interface IdentityOptions<out R = never> {
   /** Name; the object's if absent. */
   readonly name?: string
-  /** Device: major << 20 | minor. 0:1 if absent. */
+  /** Device: the major number times 2^20, plus the minor one. 0:1 if absent. */
   readonly device?: number
   /** Inode number; the object's row if absent. */
   readonly inode?: number
