@@ -26,9 +26,10 @@ export interface Listener {
 /** Events that can be undone: so many are kept when there are too many. */
 const KEPT = 64
 const FULL = 192
-/** Attempts to perform an event, in one trouble and in all of a log. */
+/** Attempts to perform an event, in one trouble; and in all of a log, at first and for each event more. */
 const MOST_TRIES = 3000
-const MOST_TRIES_EVER = 60_000
+const TRIES = 20_000
+const TRIES_AN_EVENT = 2
 /** Events that may wait for calls that overlap one in trouble. */
 const MOST_WAITING = 2000
 
@@ -45,11 +46,14 @@ export class Order {
   private nextSpace = 1
   /** Events of the window since the last one that overlapped another. */
   private quiet = 0
+  private events = 0
   private tries = 0
   /** How often another order was found. */
   reordered = 0
   /** How often there was none. */
   unexplained = 0
+  /** How often there were more orders than could be tried: of those, there may be one. */
+  cutShort = 0
 
   constructor(
     private readonly player: Searcher,
@@ -68,7 +72,12 @@ export class Order {
     while (this.waiting.length > 0) this.solve()
   }
 
+  private mostTries(): number {
+    return TRIES + TRIES_AN_EVENT * this.events
+  }
+
   private itemOf(event: Event): Item {
+    this.events++
     const { kind, line, pid } = event
     const isTimed = kind === "call" || kind === "clone"
     const began = (isTimed ? event.began : undefined) ?? line * 2
@@ -98,13 +107,15 @@ export class Order {
 
   private play(item: Item): void {
     item.mark = this.player.mark()
-    const mayWait = (item.overlaps || this.window.length > 0) && this.tries < MOST_TRIES_EVER
+    const hasChoice = item.overlaps || this.window.length > 0
+    const mayWait = hasChoice && this.tries < this.mostTries()
     const verdict = mayWait ? this.player.tryOut(item.event) : this.player.perform(item.event)
     if (mayWait && verdict.kind === "differs") {
       this.waiting.push(item)
       if (this.isComplete(item)) this.solve()
       return
     }
+    if (hasChoice && verdict.kind === "differs") this.cutShort++
     this.listener.verdict(item.event, verdict)
     this.keep(item, verdict)
   }
@@ -149,10 +160,11 @@ export class Order {
     if (target === undefined) return
     const told = new Map(window.map((item) => [item, item.verdict]))
     this.waiting = []
-    const found = search(this.player, window, waiting, Math.min(MOST_TRIES, MOST_TRIES_EVER - this.tries))
+    const found = search(this.player, window, waiting, Math.min(MOST_TRIES, this.mostTries() - this.tries))
     this.tries += found.tries
     if (found.order === undefined) {
-      this.unexplained++
+      if (found.isCutShort) this.cutShort++
+      else this.unexplained++
       this.giveUp(target)
       return this.resume(waiting.slice(1))
     }

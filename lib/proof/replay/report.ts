@@ -71,6 +71,10 @@ function summaryOf(tally: Tally, file: string): readonly string[] {
     lines.push(
       `Overlapping calls were put in another order than the one in which they ended: ${times(tally.reordered)}.`
     )
+  if (tally.cutShort > 0)
+    lines.push(
+      `Too many orders of overlapping calls to try them all: ${times(tally.cutShort)}, and then it counts as a disagreement.`
+    )
   if (tally.assumed.size > 0) lines.push(`Assumed, because logs do not show it: ${listOf(tally.assumed)}.`)
   if (tally.unanchored.size > 0)
     lines.push(`Not determined by the log, and taken from it: ${listOf(tally.unanchored)}.`)
@@ -155,6 +159,7 @@ export function jsonOfReplay(tally: Tally, file: string): object {
     calls: { total, byName: Object.fromEntries(tally.calls) },
     others,
     reordered: tally.reordered,
+    cutShort: tally.cutShort,
     assumed: Object.fromEntries(tally.assumed),
     unanchored: Object.fromEntries(tally.unanchored),
     unmodelled: Object.fromEntries(tally.unmodelled),

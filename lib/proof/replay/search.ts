@@ -33,6 +33,8 @@ export interface Found {
   /** What is still to be performed. */
   readonly rest: readonly Item[]
   readonly tries: number
+  /** Were there more orders than attempts? */
+  readonly isCutShort: boolean
 }
 
 /** Finds an order in which everything up to the first of `waiting` answers as recorded.
@@ -72,7 +74,7 @@ class Search {
     for (;;) {
       const next = this.left[0]
       if (next === undefined || next.ended > this.target.ended)
-        return { order: this.path, rest: this.left, tries: this.tries }
+        return { order: this.path, rest: this.left, tries: this.tries, isCutShort: false }
       const choices = this.choices(next)
       const chosen = this.advance(choices, from, most)
       if (chosen) from = 0
@@ -86,7 +88,7 @@ class Search {
       }
     }
     this.undoAll()
-    return { order: undefined, rest: this.left, tries: this.tries }
+    return { order: undefined, rest: this.left, tries: this.tries, isCutShort: this.tries >= most }
   }
 
   /** Who may be next: `first`, or a call that had begun when it ended. Other address spaces go on as they did. */

@@ -50,6 +50,7 @@ export class Session implements Sink, Searcher, Listener {
     this.guarded(undefined, () => this.order?.finish())
     const { tally } = this
     tally.reordered = this.order?.reordered ?? 0
+    tally.cutShort = this.order?.cutShort ?? 0
     tally.lines = this.lines.count
     if (tally.events === 0) throw new LineError(this.firstBad(), this.notALog())
     const open = new Set(this.world.processes.values())

@@ -78,6 +78,8 @@ export class Tally {
   readonly unmodelled = new Map<string, number>()
   /** How often overlapping calls had to be put in another order than the one in which they ended. */
   reordered = 0
+  /** Disagreements of which other orders of overlapping calls might have shown that they are none: there were too many. */
+  cutShort = 0
   /** What had to be assumed, because logs do not show it. */
   assumed: ReadonlyMap<string, number> = new Map()
   /** Calls whose numbers the log leaves out, and the line before which that happened first. */

@@ -87,6 +87,18 @@ ${later}`
   expect(neither.order).toMatchObject({ reordered: 0, unexplained: 1 })
 })
 
+it("of more orders than can be tried, none may be the right one: that is said", () => {
+  // twelve calls that touch the same page, none of which explains where the last one found room
+  const count = 12
+  const lines = [...linesOf(start), ...linesOf(threads(count)), map(1, "0x7ffff7fbf000")]
+  for (let tid = 1; tid <= count; tid++) lines.push(`${tid}  mprotect(0x7ffff7fbf000, 4096, PROT_READ <unfinished ...>`)
+  for (let tid = 1; tid <= count; tid++) lines.push(`${tid}  <... mprotect resumed>) = 0`)
+  lines.push(map(1, "0x7ffff7f00000"))
+  const { differs, order } = replay(lines)
+  expect(differs).toEqual([lines.length])
+  expect(order).toMatchObject({ reordered: 0, unexplained: 0, cutShort: 1 })
+})
+
 it("a call that never returned may have been done when others need it", () => {
   const { differs } = replay(`${two}
 1  munmap(0x7ffff7fbf000, 4096 <unfinished ...>
