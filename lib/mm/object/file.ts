@@ -24,7 +24,7 @@ import {
   type Obj
 } from "../store/files.ts"
 import { F_DIRTY, F_UPTODATE } from "../store/frames.ts"
-import { CAP_FOWNER, type Task } from "../store/tasks.ts"
+import { CAP_DAC_OVERRIDE, CAP_FOWNER, type Task } from "../store/tasks.ts"
 import { MAX_INDEX } from "../store/xarray.ts"
 import { readNow } from "./filemap.ts"
 import { shmemAddPage } from "./shmem.ts"
@@ -45,6 +45,12 @@ export function vmOpsOf(k: Kernel, f: File): number {
  */
 export const isOwnerOrCapable = (k: Kernel, task: Task, o: Obj): boolean =>
   k.files.uid(o) === k.tasks.uid(task) || k.tasks.capable(task, CAP_FOWNER)
+
+/** May `task` write object `o`, or do what only its owner may? Then it may also learn what is cached of it.
+ * @source mm/mincore.c can_do_mincore, mm/madvise.c can_do_file_pageout (v6.18)
+ */
+export const ownsOrMayWrite = (k: Kernel, task: Task, o: Obj): boolean =>
+  isOwnerOrCapable(k, task, o) || k.tasks.capable(task, CAP_DAC_OVERRIDE) || (k.files.objMode(o) & 0o002) !== 0
 
 /** Makes the file `path` of `sizeBytes`; its pages come from `backing`, or are zeroes.
  * @returns OK | EEXIST | ENFILE

@@ -9,7 +9,7 @@ import { currentTask } from "../area/mm.ts"
 import { putObject, T_SIGBUS } from "../area/object.ts"
 import { vmBugOn } from "../base/debug.ts"
 import type { Check, Kernel, Ops } from "../kernel.ts"
-import type { Segment } from "../store/shm.ts"
+import { SHM_LOCKED, type Segment } from "../store/shm.ts"
 import { FILE_SHM } from "../store/files.ts"
 import { RLIMIT_MEMLOCK, type Task } from "../store/tasks.ts"
 import { VMA_FREE, type Vma } from "../store/vmas.ts"
@@ -18,8 +18,6 @@ import { shmemGetPage } from "./shmem.ts"
 
 /** Goes with its last attachment. */
 export const SHM_DEST = 0o1000
-/** Kept in memory. */
-export const SHM_LOCKED = 0o2000
 
 /** The segment behind an area; there is one as long as there is the area. */
 const segmentOf = (k: Kernel, v: Vma): Segment => {

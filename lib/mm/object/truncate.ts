@@ -16,14 +16,14 @@ function dropRange(k: Kernel, o: Obj, first: PgOff, end: PgOff): void {
     if (k.files.isShmem(o) || k.frames.has(k.xarray.load(o, i), F_UPTODATE)) dropCached(k, o, i)
 }
 
-/** Sets the size of `o`. Shrinking removes every page beyond the new end from caches and page tables, private copies too,
- * and zeroes the rest of the last page.
+/** Sets the size of `o`. Unless it grows, every page beyond the new end goes from caches and page tables, private copies too,
+ * and the rest of the last page is zeroed: of the same size as well, which may have been written beyond its end.
  */
 export function truncateObject(k: Kernel, o: Obj, sizeBytes: number): void {
   const old = k.files.size[o]!
   k.files.size[o] = sizeBytes
-  if (sizeBytes >= old) return
-  forget(k, o, sizeBytes, Infinity)
+  if (sizeBytes > old) return
+  if (sizeBytes < old) forget(k, o, sizeBytes, Infinity)
   const keep = Math.ceil(sizeBytes / 4096)
   invalidate(k, o, keep, Infinity, true)
   dropRange(k, o, keep, Infinity)

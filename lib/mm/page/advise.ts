@@ -4,9 +4,11 @@
 import { VMH_DROPPABLE } from "../../flags/bits.ts"
 import { ENOMEM, OK } from "../../flags/Errno.ts"
 import { DIRTY, GUARD, POISON, PRESENT, SPECIAL, YOUNG, ZERO } from "../../flags/PteFlags.ts"
-import { leafOf, type Vpn } from "../base/units.ts"
+import { dropCached } from "../area/object.ts"
+import { leafOf, type Pfn, type Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
-import { F_ACTIVE, F_ANON, F_DIRTY, F_DRIVER, F_REFERENCED, F_SWAPBACKED } from "../store/frames.ts"
+import type { Obj } from "../store/files.ts"
+import { F_ACTIVE, F_ANON, F_DIRTY, F_DRIVER, F_LEFT_LOCKED, F_REFERENCED, F_SWAPBACKED } from "../store/frames.ts"
 import { NO_SLOT } from "../store/ptes.ts"
 import type { Vma } from "../store/vmas.ts"
 import { isLocked } from "./accessed.ts"
@@ -73,27 +75,49 @@ export function ageRange(k: Kernel, v: Vma, start: Vpn, end: Vpn): void {
   if (changed) flushRange(k, k.vmas.mmOf(v), start, end)
 }
 
-/** MADV_PAGEOUT on a machine without swap: pages of objects that are mapped here only leave the page tables, droppable
- * memory and what was freed lazily and not written since is dropped, other anonymous pages and those of drivers stay.
- * What stays in memory was worth staying, and counts as active.
+/** The pages of `v` stay locked, though `v` is not any more: nobody takes their lock back.
+ * @source mm/mremap.c dontunmap_complete (v6.18), which clears VM_LOCKED and lets the pages be
  */
-export function pageOut(k: Kernel, v: Vma, start: Vpn, end: Vpn): void {
+export function leaveLocked(k: Kernel, v: Vma): void {
+  forEachSlot(k, v, k.vmas.startOf(v), k.vmas.endOf(v), (_slot, bits, pfn) => {
+    if ((bits & PRESENT) !== 0 && (bits & (ZERO | SPECIAL)) === 0) k.frames.setFlag(pfn, F_LEFT_LOCKED)
+  })
+}
+
+/** MADV_PAGEOUT on a machine without swap: pages of objects that are mapped here only leave the page tables, and their object
+ * too if it is shared memory that nobody has written: those are zeroes anyway. Droppable and lazily freed memory is dropped;
+ * other anonymous pages, those of drivers and of locked segments stay.
+ * @param o - the object whose pages may go; 0 if the caller may not write it, and anonymous pages only are meant
+ * @source mm/vmscan.c shrink_folio_list, __remove_mapping (v6.18)
+ */
+export function pageOut(k: Kernel, v: Vma, start: Vpn, end: Vpn, o: Obj): void {
   const droppable = (k.vmas.flagsHi(v) & VMH_DROPPABLE) !== 0
+  const keepsObject = o === 0 || k.shm.isLocked(o)
   const go: Vpn[] = []
-  forEachSlot(k, v, start, end, (slot, bits, pfn, vpn) => {
+  const pages: Pfn[] = []
+  forEachSlot(k, v, start, end, (_slot, bits, pfn, vpn) => {
     if ((bits & PRESENT) === 0 || (bits & (ZERO | SPECIAL)) !== 0 || k.frames.mapcount(pfn) !== 1) return
-    if (k.frames.has(pfn, F_DRIVER)) return // on no list that reclaim takes pages from
+    if (k.frames.has(pfn, F_DRIVER | F_LEFT_LOCKED)) return // on no list that reclaim takes pages from
     const isAnon = k.frames.has(pfn, F_ANON)
-    const isBacked = k.frames.has(pfn, F_SWAPBACKED)
-    const isDirty = (bits & DIRTY) !== 0 || k.frames.has(pfn, F_DIRTY)
-    const isKept = isBacked || isDirty // clean pages of regular files would be given back
-    k.frames.clearFlag(pfn, F_REFERENCED | F_ACTIVE)
-    if (isKept) k.frames.setFlag(pfn, isAnon ? F_ACTIVE | F_SWAPBACKED : F_ACTIVE)
-    if (isAnon && isKept && !droppable) return
-    k.ptes.setBits(slot, bits & ~YOUNG) // taken away, not given back: that is no use of the page
+    if (isAnon ? !droppable && !isLazilyFree(k, pfn, bits) : keepsObject) return
     go.push(vpn)
+    if (!isAnon && k.files.isShmem(o)) pages.push(pfn)
   })
   for (const vpn of go) zapNow(k, v, vpn, vpn + 1, ZAP_COWS)
+  for (const pfn of pages) {
+    // Only the cache holds it now, or somebody pins it.
+    if (!k.frames.has(pfn, F_DIRTY) && k.frames.refcount(pfn) === 1) dropCached(k, o, k.frames.index(pfn))
+  }
+}
+
+/** May anonymous page `pfn` go without being kept? If it was written since MADV_FREE, it is kept as before.
+ * @source mm/rmap.c try_to_unmap_one (v6.18)
+ */
+function isLazilyFree(k: Kernel, pfn: Pfn, bits: number): boolean {
+  if (k.frames.has(pfn, F_SWAPBACKED)) return false
+  if ((bits & DIRTY) === 0 && !k.frames.has(pfn, F_DIRTY)) return true
+  k.frames.setFlag(pfn, F_SWAPBACKED)
+  return false
 }
 
 function forEachSlot(

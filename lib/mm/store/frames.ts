@@ -42,6 +42,8 @@ export const F_CACHE = 1 << 15
 export const F_DRIVER = 1 << 16
 /** On the list of pages that are used more than once. */
 export const F_ACTIVE = 1 << 17
+/** Locked by an area that forgot so: until it is freed, reclaim leaves it alone. */
+export const F_LEFT_LOCKED = 1 << 18
 
 const MAX_ORDER = 10
 const STACK = 512

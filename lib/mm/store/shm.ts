@@ -34,6 +34,9 @@ export interface Segment {
   lockedBy: number
 }
 
+/** Kept in memory. */
+export const SHM_LOCKED = 0o2000
+
 const INDEX_BITS = 15
 const INDEX_MASK = (1 << INDEX_BITS) - 1
 const SEQUENCES = 1 << (31 - INDEX_BITS)
@@ -93,6 +96,10 @@ export class Shm {
       0,
       this.at.findLastIndex((s) => s !== undefined)
     )
+  }
+  /** Does SHM_LOCK keep the pages of this memory where they are? */
+  isLocked(o: Obj): boolean {
+    return this.at.some((s) => s !== undefined && s.obj === o && (s.mode & SHM_LOCKED) !== 0)
   }
   /** Was there never a segment? The next one gets identifier 0. */
   isUntouched(): boolean {

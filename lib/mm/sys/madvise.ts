@@ -24,7 +24,7 @@ import {
 } from "../../flags/bits.ts"
 import * as MADV from "../../flags/AdviceFlags.ts"
 import { EAGAIN, EINVAL, ENOMEM, EPERM, OK } from "../../flags/Errno.ts"
-import { enter } from "../area/mm.ts"
+import { currentTask, enter } from "../area/mm.ts"
 import { mmapUnlock, needMmap, READ, tryMmap, WRITE } from "../area/mmap-lock.ts"
 import { anonVmaPrepare } from "../area/rmap.ts"
 import { isArmed } from "../area/uffd.ts"
@@ -44,6 +44,8 @@ import {
   WORD_PAGES
 } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
+import type { Obj } from "../store/files.ts"
+import { ownsOrMayWrite } from "../object/file.ts"
 import { ageRange, installGuards, pageOut, removeGuards } from "../page/advise.ts"
 import type { FaultStops } from "../page/fault.ts"
 import type { Mm } from "../store/mms.ts"
@@ -231,7 +233,7 @@ function* adviseArea(
     case MADV.COLD:
     case MADV.PAGEOUT:
       if ((lo & (VM_LOCKED | VM_PFNMAP | VM_HUGETLB)) !== 0) return EINVAL
-      if (advice === MADV.PAGEOUT) pageOut(k, v, start, end)
+      if (advice === MADV.PAGEOUT) pageOut(k, v, start, end, objectToPageOut(k, v))
       else ageRange(k, v, start, end)
       return OK
     case MADV.REMOVE:
@@ -248,6 +250,14 @@ function* adviseArea(
       return want === REFUSED ? EINVAL : yield* setFlags(k, v, start, end, want)
     }
   }
+}
+
+/** The object whose pages the caller may send away: one that it may write, lest it learn what others read.
+ * @source mm/madvise.c can_do_file_pageout (v6.18)
+ */
+function objectToPageOut(k: Kernel, v: Vma): Obj {
+  const o = k.vmas.ops(v) === 0 ? 0 : k.vmas.obj(v)
+  return o !== 0 && ownsOrMayWrite(k, currentTask(k), o) ? o : 0
 }
 
 /** Of huge pages only whole ones go; here there are none. None of them is anonymous memory that could be freed. */
@@ -302,7 +312,9 @@ function* setFlags(k: Kernel, v: Vma, start: Vpn, end: Vpn, lo: number): Verb<Fa
 /** This machine makes no huge pages: with a whole 2 MiB block to make one of, it says so. */
 function collapse(k: Kernel, v: Vma, start: Vpn, end: Vpn): number {
   const fits = (a: Vpn, b: Vpn): boolean => Math.ceil(a / PMD_PAGES) * PMD_PAGES + PMD_PAGES <= b
-  if (!fits(k.vmas.startOf(v), k.vmas.endOf(v)) || (k.vmas.flags(v) & VM_NOHUGEPAGE) !== 0) return EINVAL
+  // An area that ends below 2 MiB counts as fit: where its last block would begin is computed below zero, and wraps.
+  const isFit = k.vmas.endOf(v) < PMD_PAGES || fits(k.vmas.startOf(v), k.vmas.endOf(v))
+  if (!isFit || (k.vmas.flags(v) & VM_NOHUGEPAGE) !== 0) return EINVAL
   // UNLIKE LINUX: a block that could be collapsed is not; EINVAL is what Linux answers where it cannot be done.
   return fits(start, end) ? EINVAL : OK
 }

@@ -8,12 +8,11 @@ import { mmapUnlock, needMmap, READ, tryMmap } from "../area/mmap-lock.ts"
 import type { Verb } from "../base/stop.ts"
 import { isZero, offsetInPage, pageOf, registerOf, TASK_SIZE, type Vpn, type Word } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
-import { isOwnerOrCapable } from "../object/file.ts"
+import { ownsOrMayWrite } from "../object/file.ts"
 import type { FaultStops } from "../page/fault.ts"
 import { bitsAt } from "../page/walk.ts"
 import { F_UPTODATE } from "../store/frames.ts"
 import type { Mm } from "../store/mms.ts"
-import { CAP_DAC_OVERRIDE } from "../store/tasks.ts"
 import type { Vma } from "../store/vmas.ts"
 import { copyToUser } from "./usercopy.ts"
 
@@ -84,5 +83,5 @@ function mayAsk(k: Kernel, task: number, v: Vma): boolean {
   if (k.vmas.ops(v) === 0) return true
   const o = k.vmas.obj(v)
   if (o === 0) return false
-  return isOwnerOrCapable(k, task, o) || k.tasks.capable(task, CAP_DAC_OVERRIDE) || (k.files.objMode(o) & 0o002) !== 0
+  return ownsOrMayWrite(k, task, o)
 }
