@@ -85,7 +85,7 @@ function nextCall(
     const process = scene.processes().includes(0) ? 0 : scene.processes()[0]!
     const made = tamed(step(scene, process))
     const its = isFirst && made.name === "mmap" && scene.random.chance(0.7) ? withProt(made, scene.usualProt) : made
-    if (profile.knows(its) && !isAvoided(its, facts.avoids)) return its
+    if (profile.knows(its) && !isAvoided(its, facts.avoids) && !fillsTooMuch(scene, its)) return its
   }
   return { name: "munmap", args: [ARENA, PAGE_SIZE], process: scene.processes()[0]!, data: "" }
 }
@@ -117,6 +117,24 @@ function tamed(its: Call): Call {
   }
   return ["munmap", "mremap", "mprotect", "madvise", "mseal", "mlock"].includes(name) ? awayFromStub(its) : its
 }
+
+/** More bytes than that are not filled with pages: it takes too long. */
+const MOST_FILLED = 2n ** 26n
+const POPULATES: ReadonlySet<Word> = new Set([22, 23])
+
+/** Would it lock or fill a great area, or make one where everything is locked? */
+function fillsTooMuch(scene: Scene, { args, name, process }: Call): boolean {
+  const isGreat = (len: Word | undefined): boolean =>
+    registerOf(len ?? 0) > MOST_FILLED && registerOf(len ?? 0) < 1n << 47n
+  if ((name === "mmap" && isGreat(args[1])) || (name === "mremap" && isGreat(args[2]))) {
+    return scene.made().some((made) => made.name.startsWith("mlock") || (made.name === "mmap" && isFilled(made)))
+  }
+  const fills =
+    name.startsWith("mlock") || (name === "madvise" && POPULATES.has(args[2]!)) || name === "process_madvise"
+  return fills && scene.areas(process).some(({ end, start }) => isGreat(end - start))
+}
+
+const isFilled = ({ args }: Call): boolean => (Number(args[3]) & LOCKED) !== 0
 
 const isPastArena = (addr: Word): boolean => registerOf(addr) > BigInt(ARENA + 512 * PAGE_SIZE)
 

@@ -166,8 +166,8 @@ async function run(options: Options, workshop: Workshop, ends: Set<() => void>):
   })
   progress.clear()
   const seconds = (performance.now() - begin) / 1000
-  if (options.keep !== undefined && outcome.differences.length > 0) {
-    const lines = outcome.differences.flatMap(({ shrunk }) => shrunk.lines)
+  if (options.keep !== undefined && outcome.differences.length + outcome.lost.length > 0) {
+    const lines = [...outcome.differences.map(({ shrunk }) => shrunk), ...outcome.lost].flatMap((its) => its.lines)
     appendFileSync(options.keep, `${lines.join("\n")}\n`)
   }
   const told = { command, seconds, seed: options.seed, kernel: facts.host.kernel, keep: options.keep }

@@ -15,7 +15,7 @@ export interface Told {
 }
 
 /** The outcome as text. */
-export function textOfOutcome({ differences, tally, unsteady, unsteadyKept }: Outcome, told: Told): string {
+export function textOfOutcome({ differences, lost, tally, unsteady, unsteadyKept }: Outcome, told: Told): string {
   const { divergences, operations, sequences } = tally.total
   const pace = `${told.seconds.toFixed(1)} s, ${Math.round(operations / told.seconds)} a second`
   const lines = [`${operations} operations in ${sequences} programs (${pace})`, ""]
@@ -25,7 +25,10 @@ export function textOfOutcome({ differences, tally, unsteady, unsteadyKept }: Ou
     lines.push("As a recording:", ...shrunk.lines, "")
   }
   if (divergences > differences.length) lines.push(`${divergences - differences.length} more programs differ.`)
-  if (tally.dropped > 0) lines.push(`${tally.dropped} programs lost their process each time they were run.`)
+  for (const { lines: its, program } of lost) {
+    lines.push(`Program ${program.seq} lost its process each time it was run: ${its.at(-1) ?? ""}`)
+    lines.push(its.at(-2) ?? "", "")
+  }
   if (unsteady > 0) {
     lines.push(`To ${unsteady} programs Linux itself did not answer the same each time; it agreed when asked again:`)
     for (const each of unsteadyKept) lines.push("", divergenceOf(each))
@@ -50,7 +53,7 @@ function divergenceOf({ tally }: Compared): string {
 }
 
 /** The outcome for machines. */
-export function jsonOfOutcome({ differences, tally, unsteady, unsteadyKept }: Outcome, told: Told): string {
+export function jsonOfOutcome({ differences, lost, tally, unsteady, unsteadyKept }: Outcome, told: Told): string {
   return JSON.stringify({
     ...told,
     ...jsonOfTally(tally),
@@ -59,6 +62,7 @@ export function jsonOfOutcome({ differences, tally, unsteady, unsteadyKept }: Ou
       seq: program.seq,
       divergence: its.divergences[0]
     })),
+    lost: lost.map(({ lines, program }) => ({ seq: program.seq, recording: lines })),
     differences: differences.map(({ found, shrunk }) => ({
       seq: found.program.seq,
       divergence: shrunk.tally.divergences[0],

@@ -26,6 +26,8 @@ export interface Outcome {
   /** Programs to which Linux did not always answer the same. */
   readonly unsteady: number
   readonly unsteadyKept: readonly Compared[]
+  /** Programs whose process was lost each time. */
+  readonly lost: readonly Compared[]
 }
 
 /** Programs by number, and those who run them. */
@@ -43,12 +45,14 @@ export async function runAll({ check, hosts, isStopped, onProgress, programs }: 
   const tally = new Tally(MOST_SHRUNK, new Known([]))
   const differences: Difference[] = []
   const unsteadyKept: Compared[] = []
+  const lost: Compared[] = []
   let unsteady = 0
   const newWorld = newMachines()
 
   const take = async (comparer: Comparer, verdict: Verdict): Promise<void> => {
     tally.merge(verdict.last.tally)
     if (verdict.kind === "unsteady" && unsteady++ < MOST_KEPT) unsteadyKept.push(verdict.differing)
+    if (verdict.kind === "lost") lost.push(verdict.last)
     if (verdict.kind !== "differs" || differences.length >= MOST_SHRUNK) return
     const at = differences.push({ found: verdict.last, shrunk: verdict.last }) - 1
     differences[at] = { found: verdict.last, shrunk: await shrunkOf(comparer, verdict.last) }
@@ -62,7 +66,7 @@ export async function runAll({ check, hosts, isStopped, onProgress, programs }: 
   }
   const comparers = hosts.map((host) => new Comparer(host, newWorld, check))
   await Promise.all(comparers.flatMap((comparer) => Array.from({ length: DEPTH }, () => lane(comparer))))
-  return { tally, differences, unsteady, unsteadyKept }
+  return { tally, differences, unsteady, unsteadyKept, lost }
 }
 
 async function shrunkOf(comparer: Comparer, found: Compared): Promise<Compared> {

@@ -72,7 +72,7 @@ function place(k: Kernel, mm: Mm, hint: Vpn, len: number, flags: number, file: F
   if ((flags & FIXED) !== 0) return hint
   const unit = file === 0 ? 0 : k.files.unit(k.files.obj(file))
   if (unit !== 0) return placeHuge(k, mm, Math.ceil(hint / unit) * unit, len, flags, unit)
-  if (len >= PMD_PAGES && isForHuge(k, hint, len, flags, file, pgoff)) {
+  if ((len >= PMD_PAGES || pgoff >= LAST_BLOCK) && isForHuge(k, hint, len, flags, file, pgoff)) {
     const at = placeAligned(k, mm, hint, len, flags, file === 0 ? 0 : pgoff)
     if (at >= 0) return at
   }
@@ -95,8 +95,19 @@ function isForHuge(k: Kernel, hint: Vpn, len: number, flags: number, file: File,
   if (file === 0) return (flags & SHARED) === 0 && hint === 0 && len % PMD_PAGES === 0
   const kind = k.files.kind(file)
   if (kind !== FILE_REGULAR && (kind !== FILE_ZERO || (flags & SHARED) !== 0)) return false
-  return Math.ceil(pgoff / PMD_PAGES) * PMD_PAGES + PMD_PAGES <= pgoff + len
+  if (pgoff < LAST_BLOCK) return Math.ceil(pgoff / PMD_PAGES) * PMD_PAGES + PMD_PAGES <= pgoff + len
+  const end = asOffset(pgoff + len)
+  const block = asOffset(Math.ceil(pgoff / PMD_PAGES) * PMD_PAGES)
+  return end > block && end - block >= PMD_PAGES && pgoff + len + PMD_PAGES < 2 * MOST_OFFSET
 }
+
+/** Pages in 2^63 bytes: where offsets, which have a sign, become negative. */
+const MOST_OFFSET = 2 ** 51
+/** From here on the next block's offset is negative: it counts as far below, and what is mapped as reaching beyond it. */
+const LAST_BLOCK = MOST_OFFSET - PMD_PAGES + 1
+
+/** Pages of a 64-bit offset in bytes, as a signed number. */
+const asOffset = (pages: number): number => (pages >= MOST_OFFSET ? pages - 2 * MOST_OFFSET : pages)
 
 /** Room for 2 MiB more is looked for, and in it the place where address and file offset agree modulo 2 MiB. */
 function placeAligned(k: Kernel, mm: Mm, hint: Vpn, len: number, flags: number, pgoff: PgOff): number {

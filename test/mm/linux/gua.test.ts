@@ -33,6 +33,13 @@ describe("a file in which a whole block of 2 MiB is mapped", () => {
     expect(place(BLOCK, 0, file, MAP.PRIVATE, at("a1")), "a free hint comes first").toBe("a1")
   })
 
+  it("counts as one where the next block's offset would pass 2^63, and so is negative [L-GUA-21]", () => {
+    expect(place(1, 2 ** 51 - 3, zero)).toBe("0x7ffff7ffd000")
+    expect(place(1, 2 ** 51 - 1, zero), "but then its end is, too").toBe("0x7ffff7ffe000")
+    expect(place(1, 2 ** 51 - 512, zero), "that block begins the mapping").toBe("0x7ffff7ffe000")
+    expect(place(1, 2 ** 51 - 511, zero)).toBe("0x7ffff7e01000")
+  })
+
   it("may be the private zero device; it is not shared memory [L-GUA-20, L-GUA-21]", () => {
     expect(place(BLOCK + 1, 0, zero)).toBe("0x7ffff7c00000")
     expect(place(BLOCK + 1, 0, zero, MAP.SHARED)).toBe("0x7ffff7dfe000")

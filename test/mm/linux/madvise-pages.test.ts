@@ -3,6 +3,8 @@ import { describe, expect, it } from "vitest"
 import * as MADV from "../../../lib/flags/AdviceFlags.ts"
 import * as MAP from "../../../lib/flags/MapFlags.ts"
 import { gatherStats, MemSizeStats } from "../../../lib/mm/proc/mem-size-stats.ts"
+import { madvise } from "../../../lib/mm/sys/madvise.ts"
+import { mmap } from "../../../lib/mm/sys/mmap.ts"
 import { NONE, RO, RW, SHARED_ANON } from "./words.ts"
 import { type Proc, world } from "./world.ts"
 
@@ -123,6 +125,13 @@ describe("COLLAPSE", () => {
     expect(p.madvise("a1+511", MADV.COLLAPSE)).toBe("EINVAL")
     p.mmap("a2049+1022", RW)
     expect(p.madvise("a2050+2", MADV.COLLAPSE), "from a2048 to a2560 and to a3072, but neither whole").toBe("EINVAL")
+  })
+
+  it("is no error in an area below 2 MiB, which has no whole block either [L-MADV-22]", () => {
+    const p = world()
+    const low = 0x10000
+    p.sys(mmap, low, 4096, RW, MAP.PRIVATE | MAP.ANONYMOUS | MAP.FIXED, -1, 0)
+    expect(p.sys(madvise, low, 4096, MADV.COLLAPSE)).toBe("ok")
   })
 
   it("of a whole block fails, since this machine makes no huge pages [L-MADV-22]", () => {

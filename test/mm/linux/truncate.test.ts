@@ -54,6 +54,15 @@ describe("a file that shrinks", () => {
     expect([p.areas(), p.counts(), child.areas()]).toEqual([areas, counts, areas])
   })
 
+  it("to the size it has: bytes that were stored behind its end are zero again [L-TRUNC-02]", () => {
+    const { p, fd } = threeViews()
+    resize(p, fd, 3 * 4096 + 100)
+    store(p, at("a3") + 200, 9)
+    expect(byte(p, at("a3") + 200)).toBe("9")
+    expect(resize(p, fd, 3 * 4096 + 100)).toBe("ok")
+    expect([byte(p, at("a3") + 99), byte(p, at("a3") + 200)]).toEqual(["4", "0"])
+  })
+
   it("is zero behind its end, within its last page; a private copy of that page keeps its bytes [L-TRUNC-02]", () => {
     const { p, fd } = threeViews()
     store(p, at("a10"), 50)
