@@ -4,7 +4,7 @@
 import { VM_LOCKED } from "../../flags/bits.ts"
 import type { Pfn, Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
-import { F_ACTIVE, F_ANON, F_CACHE, F_REFERENCED } from "../store/frames.ts"
+import { F_ACTIVE, F_ANON, F_CACHE, F_LEFT_LOCKED, F_REFERENCED } from "../store/frames.ts"
 import { NO_SLOT } from "../store/ptes.ts"
 import type { Vma } from "../store/vmas.ts"
 
@@ -19,9 +19,9 @@ export function markAccessed(k: Kernel, p: Pfn): void {
 }
 
 /** Does a locked area map frame `p`? Asks all areas that may: not for every page.
- * UNLIKE LINUX: an area that MREMAP_DONTUNMAP unlocked has no locked pages; there they stay so until they are unmapped.
- */
+ * So does what an area left locked. */
 export function isLocked(k: Kernel, p: Pfn): boolean {
+  if (k.frames.has(p, F_LEFT_LOCKED)) return true
   const of = k.frames.mapping(p)
   const index = k.frames.index(p)
   const locks = (v: Vma): boolean => (k.vmas.flags(v) & VM_LOCKED) !== 0 && maps(k, v, index, p)

@@ -85,8 +85,9 @@ export function leaveLocked(k: Kernel, v: Vma): void {
 }
 
 /** MADV_PAGEOUT on a machine without swap: pages of objects that are mapped here only leave the page tables, and their object
- * too if it is shared memory that nobody has written: those are zeroes anyway. Droppable and lazily freed memory is dropped;
- * other anonymous pages, those of drivers and of locked segments stay.
+ * too if it is shared memory that nobody has written: those are zeroes anyway. Droppable memory and what was freed
+ * lazily and not written since is dropped; other anonymous pages, those of drivers and of locked segments stay. What stays in
+ * memory was worth staying, and counts as active.
  * @param o - the object whose pages may go; 0 if the caller may not write it, and anonymous pages only are meant
  * @source mm/vmscan.c shrink_folio_list, __remove_mapping (v6.18)
  */
@@ -95,11 +96,17 @@ export function pageOut(k: Kernel, v: Vma, start: Vpn, end: Vpn, o: Obj): void {
   const keepsObject = o === 0 || k.shm.isLocked(o)
   const go: Vpn[] = []
   const pages: Pfn[] = []
-  forEachSlot(k, v, start, end, (_slot, bits, pfn, vpn) => {
+  forEachSlot(k, v, start, end, (slot, bits, pfn, vpn) => {
     if ((bits & PRESENT) === 0 || (bits & (ZERO | SPECIAL)) !== 0 || k.frames.mapcount(pfn) !== 1) return
     if (k.frames.has(pfn, F_DRIVER | F_LEFT_LOCKED)) return // on no list that reclaim takes pages from
     const isAnon = k.frames.has(pfn, F_ANON)
-    if (isAnon ? !droppable && !isLazilyFree(k, pfn, bits) : keepsObject) return
+    if (!isAnon && keepsObject) return
+    const isDirty = (bits & DIRTY) !== 0 || k.frames.has(pfn, F_DIRTY)
+    const isKept = isDirty || k.frames.has(pfn, F_SWAPBACKED) // clean pages of regular files would be given back
+    k.frames.clearFlag(pfn, F_REFERENCED | F_ACTIVE)
+    if (isKept) k.frames.setFlag(pfn, isAnon ? F_ACTIVE | F_SWAPBACKED : F_ACTIVE)
+    if (isAnon && isKept && !droppable) return
+    k.ptes.setBits(slot, bits & ~YOUNG) // taken away, not given back: that is no use of the page
     go.push(vpn)
     if (!isAnon && k.files.isShmem(o)) pages.push(pfn)
   })
@@ -108,16 +115,6 @@ export function pageOut(k: Kernel, v: Vma, start: Vpn, end: Vpn, o: Obj): void {
     // Only the cache holds it now, or somebody pins it.
     if (!k.frames.has(pfn, F_DIRTY) && k.frames.refcount(pfn) === 1) dropCached(k, o, k.frames.index(pfn))
   }
-}
-
-/** May anonymous page `pfn` go without being kept? If it was written since MADV_FREE, it is kept as before.
- * @source mm/rmap.c try_to_unmap_one (v6.18)
- */
-function isLazilyFree(k: Kernel, pfn: Pfn, bits: number): boolean {
-  if (k.frames.has(pfn, F_SWAPBACKED)) return false
-  if ((bits & DIRTY) === 0 && !k.frames.has(pfn, F_DIRTY)) return true
-  k.frames.setFlag(pfn, F_SWAPBACKED)
-  return false
 }
 
 function forEachSlot(
