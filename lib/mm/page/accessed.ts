@@ -18,8 +18,7 @@ export function markAccessed(k: Kernel, p: Pfn): void {
   }
 }
 
-/** Does a locked area map frame `p`? Asks all areas that may: not for every page.
- * So does what an area left locked. */
+/** Does a locked area map frame `p`, or did one leave it locked? Asks all areas that may: not for every page. */
 export function isLocked(k: Kernel, p: Pfn): boolean {
   if (k.frames.has(p, F_LEFT_LOCKED)) return true
   const of = k.frames.mapping(p)
