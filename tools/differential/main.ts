@@ -140,11 +140,17 @@ function sourceOf(options: Options, facts: HostFacts, headerLine: string): Sourc
   }
 }
 
+/** Repeats the run. */
+function commandOf({ files, ops, seed, theme }: Options): string {
+  const what = files.length > 0 ? files.join(" ") : `--ops ${ops} --seed ${seed}`
+  return `npm run differential -- ${what}${theme === undefined ? "" : ` --theme ${theme}`}`
+}
+
 async function run(options: Options, workshop: Workshop, ends: Set<() => void>): Promise<number> {
   const { facts, headerLine } = await probe(workshop)
   const source = sourceOf(options, facts, headerLine)
   const say = (text: string): void => void (options.json || process.stdout.write(`${text}\n`))
-  const command = `npm run differential -- --ops ${options.ops} --seed ${options.seed}${options.theme === undefined ? "" : ` --theme ${options.theme}`}`
+  const command = commandOf(options)
   say(`Linux ${facts.host.kernel}, seed ${options.seed}`)
   for (const note of [...source.profile.notes, ...facts.notes]) say(note)
   const begin = performance.now()
