@@ -242,6 +242,14 @@ it("protection keys that were got can be given to memory; of others the log does
   ])
 })
 
+it("a kernel may lack a call, but none of those that every one has", () => {
+  const missing = "-1 ENOSYS (Function not implemented)"
+  expect(after(`1  mseal(0x7ffff7fc0000, 4096, 0) = ${missing}`)).toEqual([
+    "unanchored: what the kernel was built with"
+  ])
+  expect(after(`1  munmap(0x7ffff7fc0000, 4096) = ${missing}`)).toEqual(["differs"])
+})
+
 it("System V segments by the log's numbers; of one that it does not show made nobody knows the size", () => {
   expect(
     after(`

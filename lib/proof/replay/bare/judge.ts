@@ -44,6 +44,9 @@ export interface Judge {
   readonly force?: (asked: Asked) => void
 }
 
+/** Why a kernel may not know a call, or an advice. */
+export const KERNEL = "what the kernel was built with"
+
 export const arg = (call: Call, at: number): Word => call.args[at] ?? 0
 export const bits = (call: Call, at: number): number => lowBits(arg(call, at))
 

@@ -4,7 +4,7 @@
  * A call whose answer depends on it is unanchored, and only as far as something hidden really can explain the answer.
  */
 import { GUARD_INSTALL } from "../../../flags/AdviceFlags.ts"
-import { nameOf } from "../../../flags/Errno.ts"
+import { ENOSYS, nameOf } from "../../../flags/Errno.ts"
 import { pageOf } from "../../../mm/base/units.ts"
 import { RLIMIT_AS, RLIMIT_DATA } from "../../../mm/store/tasks.ts"
 import { signalContradicts } from "../drift.ts"
@@ -13,7 +13,7 @@ import type { Difference, Mark, Searcher, Verdict } from "../player.ts"
 import { textOfResult } from "../words.ts"
 import { ioDestroyJudge, ioSetupJudge } from "./aio.ts"
 import { brkJudge } from "./break.ts"
-import type { Asked, Judge, Taken } from "./judge.ts"
+import { type Asked, type Judge, KERNEL, type Taken } from "./judge.ts"
 import { mmapJudge } from "./mmap.ts"
 import { mremapJudge } from "./mremap.ts"
 import { rangeJudges } from "./ranges.ts"
@@ -35,6 +35,11 @@ const judges: Readonly<Record<string, Judge>> = {
 
 /** Calls that map or unmap something and are not built. */
 const changesMaps: ReadonlySet<string> = new Set(["map_shadow_stack", "uselib"])
+
+/** Calls that older kernels, or other configurations, do not have. */
+const optional: ReadonlySet<string> = new Set(
+  "mseal pkey_mprotect mlock2 remap_file_pages shmat shmdt io_setup io_destroy".split(" ")
+)
 
 const NO_LIMIT = 2n ** 64n - 1n
 
@@ -104,6 +109,7 @@ export class BarePlayer implements Searcher {
       return { kind: "unanchored", why: "arguments that nobody can read" }
     }
     const asked = this.askedOf(call)
+    if (asked.want === ENOSYS && optional.has(call.name)) return { kind: "unanchored", why: KERNEL }
     if (judge.before?.(asked) === undefined) return this.predict(judge, asked)
     const tried = this.take(() => judge.before?.(asked), asked.want)
     return typeof tried === "number" ? differs(asked, tried) : tried
@@ -116,7 +122,9 @@ export class BarePlayer implements Searcher {
     const got = judge.perform(asked)
     if (got === undefined) {
       this.force(asked.call)
-      return { kind: "unanchored", why: "what a device maps, and where" }
+      return asked.call.fd === undefined
+        ? { kind: "unmodelled" }
+        : { kind: "unanchored", why: "what a device maps, and where" }
     }
     if (got !== asked.want) {
       if (prepared === undefined) this.steps.clear()

@@ -8,7 +8,18 @@ import { EXEC, READ, WRITE } from "../../../flags/ProtFlags.ts"
 import { isZero, offsetInPage, pagesUp, TASK_PAGES } from "../../../mm/base/units.ts"
 import type { Call } from "../event.ts"
 import type { Pages } from "../ranges.ts"
-import { arg, type Asked, bits, type Judge, lockRefusal, nothingDone, pagesOf, refusal, type Taken } from "./judge.ts"
+import {
+  arg,
+  type Asked,
+  bits,
+  type Judge,
+  KERNEL,
+  lockRefusal,
+  nothingDone,
+  pagesOf,
+  refusal,
+  type Taken
+} from "./judge.ts"
 import type { Got } from "./state.ts"
 
 /** What was mapped before the log began, and what it was. */
@@ -16,7 +27,6 @@ const BEFORE = "memory that was mapped before"
 const PAGES = "which pages were there"
 const HWPOISON = 100
 const SOFT_OFFLINE = 101
-const KERNEL = "what the kernel was built with"
 
 /** The range of the call, outwards to whole pages. */
 const range = ({ call }: Asked): readonly Pages[] => {
@@ -79,10 +89,10 @@ const NO_KEY = -1
 /** As mprotect, with a key that is known to exist. What keys forbid no log shows. */
 const protectWithKey: Judge = {
   ...protect,
-  perform: (asked) => {
-    const { call, process, state } = asked
+  perform: ({ call, process, state }) => {
     const key = bits(call, 3)
-    return state.attempt(process, state.keys.has(key) ? { ...call, args: [...call.args.slice(0, 3), NO_KEY] } : call)
+    if (key !== NO_KEY && !state.keys.has(key)) return EINVAL
+    return state.attempt(process, { ...call, args: [...call.args.slice(0, 3), NO_KEY] })
   },
   explain: function* (asked, got) {
     const { call, process, state, want } = asked
