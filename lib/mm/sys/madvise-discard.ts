@@ -7,7 +7,7 @@
 import * as SEAL from "../../flags/SealFlags.ts"
 import * as MADV from "../../flags/AdviceFlags.ts"
 import { VM_LOCKED, VM_MAYWRITE, VM_PFNMAP, VM_SHARED } from "../../flags/bits.ts"
-import { EACCES, EBADF, EINVAL, ENOMEM, EPERM, OK } from "../../flags/Errno.ts"
+import { EACCES, EBADF, EFBIG, EINVAL, ENOMEM, EPERM, OK } from "../../flags/Errno.ts"
 import { mmapUnlock, needMmap, READ, tryMmap } from "../area/mmap-lock.ts"
 import { fget, fput } from "../area/object.ts"
 import { userfaultfdRemove, userfaultfdRemoveComplete } from "../area/uffd-events.ts"
@@ -110,6 +110,9 @@ export function* remove(k: Kernel, lock: WalkLock, v: Vma, start: Vpn, end: Vpn)
   }
 }
 
+/** Pages in 2^63 bytes: offsets have a sign. */
+const MOST_OFFSET = 2 ** 51
+
 /** WILLNEED: nothing is read ahead here, but where a file is asked to, the lock is not held.
  * @source mm/madvise.c madvise_willneed (v6.18)
  */
@@ -122,6 +125,8 @@ export function* willNeed(k: Kernel, lock: WalkLock, v: Vma): Verb<"NEED_LOCK"> 
 }
 
 function punch(k: Kernel, f: number, o: number, first: number, pages: number): number {
+  if (first >= MOST_OFFSET) return EINVAL // a negative offset
+  if (first + pages >= MOST_OFFSET) return EFBIG
   if ((k.files.mode(f) & FMODE_WRITE) === 0) return EBADF
   if ((k.files.seals(o) & (SEAL.WRITE | SEAL.FUTURE_WRITE)) !== 0) return EPERM
   punchHole(k, o, first * 4096, (first + pages) * 4096)

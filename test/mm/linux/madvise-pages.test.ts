@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest"
 import * as MADV from "../../../lib/flags/AdviceFlags.ts"
 import * as MAP from "../../../lib/flags/MapFlags.ts"
 import { gatherStats, MemSizeStats } from "../../../lib/mm/proc/mem-size-stats.ts"
+import { FILE_ZERO } from "../../../lib/mm/store/files.ts"
 import { madvise } from "../../../lib/mm/sys/madvise.ts"
 import { mmap } from "../../../lib/mm/sys/mmap.ts"
 import { NONE, RO, RW, SHARED_ANON } from "./words.ts"
@@ -112,6 +113,15 @@ describe("guards", () => {
     const all = ["a0 r--p gu", "a2 ---p gu", "a20 rw-p gu"]
     expect(p.areas()).toEqual(all)
     expect(p.fork().areas()).toEqual(all)
+  })
+})
+
+describe("REMOVE", () => {
+  it("of an offset of 2^63 and above is EINVAL: offsets have a sign [L-MADV-10]", () => {
+    const p = world()
+    p.mmap("a0+8", RW, MAP.SHARED, p.special(FILE_ZERO), 2 ** 51 - 1)
+    expect(p.madvise("a1", MADV.REMOVE)).toBe("EINVAL")
+    expect(p.madvise("a0", MADV.REMOVE)).toBe("EFBIG")
   })
 })
 
