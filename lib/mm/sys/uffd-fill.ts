@@ -88,6 +88,29 @@ export function* uffdCopy(
   })
 }
 
+/** As `uffdCopy`, from bytes that lie in no address space: of a monitor that is not simulated itself.
+ * @param from - whole pages
+ * @returns as `uffdCopy`
+ * @locks takes mmap read
+ */
+export function* uffdCopyBytes(
+  k: Kernel,
+  task: Task,
+  fd: Word,
+  dst: Word,
+  from: Uint8Array,
+  mode: Word
+): Verb<FaultStops> {
+  const f = begin(k, task, fd)
+  if (f < 0) return f
+  if (!isRange(dst, from.length) || !isMode(mode, UFFD.COPY_MODE_DONTWAKE | UFFD.COPY_MODE_WP)) return EINVAL
+  const wp = (lowBits(mode) & UFFD.COPY_MODE_WP) !== 0
+  const q = requestOf(k, f, dst, from.length, wp, (lowBits(mode) & 1) !== 0)
+  return yield* filled(k, q, (_, v, vpn, i) =>
+    fillCopy(k, v, vpn, from.subarray(i * PAGE_SIZE, (i + 1) * PAGE_SIZE), wp)
+  )
+}
+
 /** Fills `[start, start + len)` with zeroes: the page of zeroes where memory is private, pages of zeroes where it is shared.
  * @param mode - ZEROPAGE_MODE_DONTWAKE
  * @returns as `uffdCopy`, the source aside
