@@ -18,7 +18,7 @@ import { failureOf } from "./raw.ts"
 import type { AfterUnlock } from "./region.ts"
 import { type Register, wordOf } from "./register.ts"
 import { door, releaseFiles } from "./rim.ts"
-import type { Answer, Event, Feature, Mode, ProtectingAnswer, UffdFresh } from "./Userfaultfd.ts"
+import type { Answer, Event, Feature, Mode, ProtectingAnswer, UffdFresh } from "./uffd-handle.ts"
 
 const features: Readonly<Record<Feature, number>> = {
   PAGEFAULT_FLAG_WP: UFFD.FEATURE_PAGEFAULT_FLAG_WP,
@@ -52,7 +52,7 @@ export const openDescriptor = <A, E, R>(
   p: Process,
   userModeOnly: boolean,
   body: (d: Descriptor) => Effect.Effect<A, E, R>
-): Effect.Effect<A, E | Fail<never>, R> =>
+): Effect.Effect<A, E, R> =>
   Effect.uninterruptibleMask((restore) => {
     const { k } = p.world
     const fd = userfaultfd(k, p.pid, UFFD.CLOEXEC | (userModeOnly ? UFFD.USER_MODE_ONLY : 0))
