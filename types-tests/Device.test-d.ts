@@ -21,6 +21,6 @@ expectType<
     Db
   >
 >(device)
-expectType<Effect.Effect<void, Fail.Errno<"EEXIST">, Db | Kernel.Kernel | Scope.Scope>>(
+expectType<Effect.Effect<void, Fail.Fail<"EEXIST" | "ENOMEM">, Db | Kernel.Kernel | Scope.Scope>>(
   Device.register("/dev/test", device)
 )

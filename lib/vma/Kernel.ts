@@ -29,7 +29,7 @@ export interface Options {
   readonly frames?: number
   /** Are its bytes in a SharedArrayBuffer? Then the views that memory files give out can be handed to worker threads. */
   readonly sharedMemory?: boolean
-  /** Kernel settings, under their names in /proc/sys/vm. */
+  /** Kernel settings, under their names in /proc/sys/vm and, those of shared memory, in /proc/sys/kernel. */
   readonly sysctl?: {
     /** Areas that one address space may have: 65530. */
     readonly maxMapCount?: number
@@ -39,6 +39,20 @@ export interface Options {
     readonly overcommitMemory?: 0 | 1 | 2
     /** Percent of RAM that may be promised in mode 2: 50. */
     readonly overcommitRatio?: number
+    /** KiB that may be promised in mode 2, where it is not 0: 0. */
+    readonly overcommitKbytes?: number
+    /** KiB that mode 2 keeps for root: a 32nd of RAM, at most 8 MiB. */
+    readonly adminReserveKbytes?: number
+    /** KiB that mode 2 leaves to others than the largest process: a 32nd of RAM, at most 128 MiB. */
+    readonly userReserveKbytes?: number
+    /** 1: files of memfd_create are not executable unless EXEC says so; 2: nor then. 0. */
+    readonly memfdNoexec?: 0 | 1 | 2
+    /** Bytes that one System V segment may have: 2^64 - 2^24. */
+    readonly shmmax?: number
+    /** Pages that all segments together may have: 2^64 - 2^24. */
+    readonly shmall?: number
+    /** Segments that there may be: 4096. */
+    readonly shmmni?: number
   }
   /** Boot parameter vsyscall: does /proc/PID/maps end with the area of the old system-call page? "none" if absent. */
   readonly vsyscall?: "none" | "xonly"
@@ -60,7 +74,14 @@ const bootWorld = (options: Options): World => {
       maxMapCount: sysctl?.maxMapCount ?? defaults.maxMapCount,
       mmapMinAddr: sysctl?.mmapMinAddr ?? defaults.mmapMinAddr,
       overcommit: sysctl?.overcommitMemory ?? defaults.overcommit,
-      overcommitRatio: sysctl?.overcommitRatio ?? defaults.overcommitRatio
+      overcommitRatio: sysctl?.overcommitRatio ?? defaults.overcommitRatio,
+      overcommitKbytes: sysctl?.overcommitKbytes ?? defaults.overcommitKbytes,
+      adminReserveKbytes: sysctl?.adminReserveKbytes ?? defaults.adminReserveKbytes,
+      userReserveKbytes: sysctl?.userReserveKbytes ?? defaults.userReserveKbytes,
+      memfdNoexec: sysctl?.memfdNoexec ?? defaults.memfdNoexec,
+      shmmax: sysctl?.shmmax ?? defaults.shmmax,
+      shmall: sysctl?.shmall ?? defaults.shmall,
+      shmmni: sysctl?.shmmni ?? defaults.shmmni
     })
   )
   w.onHook = options.onHook
@@ -168,7 +189,7 @@ export const findings: Effect.Effect<readonly string[], never, Kernel> = onWorld
 )
 
 /** Everything that is left on a machine where nothing should be going on, in sentences: driver pages, VMAs, address
- * spaces, processes, open files, locks, verbs in flight, and whatever is wrong with the tables.
+ * spaces, processes, open files, System V segments, locks, verbs in flight, and whatever is wrong with the tables.
  */
 export const leaks: Effect.Effect<readonly string[], never, Kernel> = onWorld((w) =>
   Effect.sync(() => {
@@ -187,6 +208,7 @@ export const leaks: Effect.Effect<readonly string[], never, Kernel> = onWorld((w
     count(k.mms.live, "mm reference")
     count(k.tasks.live, "process row")
     count(k.files.liveFiles, "open file")
+    count(k.shm.live, "shared memory segment")
     return left
   })
 )

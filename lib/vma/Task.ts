@@ -43,23 +43,13 @@ export {
   status
 } from "./proc.ts"
 export { Task, type TaskShape } from "./process.ts"
-export {
-  brk,
-  close,
-  fd,
-  type Fd,
-  ioctl,
-  mmap,
-  type MmapRequest,
-  mprotect,
-  msync,
-  munmap,
-  open,
-  type OpenMode,
-  type Register,
-  setrlimit,
-  walk
-} from "./syscalls.ts"
+export { close, fd, type Fd, ioctl, open, type OpenMode } from "./file-calls.ts"
+export { addSeals, ftruncate, getSeals, memfdCreate, memfdSecret } from "./memfd.ts"
+export { madvise, mincore, mlock, mlockall, mseal, msync, munlock, munlockall } from "./range-calls.ts"
+export type { Register } from "./register.ts"
+export { type SegmentInfo, shmat, shmdt, shmget, shmLock, shmRemove, shmSet, shmStat, shmUnlock } from "./segments.ts"
+export { type Capability, capset, prctl, setrlimit, walk } from "./settings.ts"
+export { brk, mmap, type MmapRequest, mprotect, mremap, type MremapRequest, munmap } from "./syscalls.ts"
 
 type HeldIn<Q> = Q extends Held<infer here extends AfterUnlock> ? Held<here> : never
 

@@ -84,7 +84,7 @@ export const discharged = <A, E>(self: Effect.Effect<A, E, unknown>): Effect.Eff
 // INVARIANT: the cause is that of a hook whose errors stand in the type of the call that ran it (hook.ts).
 export const causeOf = <E>(cause: Cause.Cause<unknown>): Cause.Cause<E> => cause as Cause.Cause<E>
 
-// INVARIANT: what `return()` is given is the result of a generator that nobody looks at again.
+// INVARIANT: nobody looks at it: what `return()` gives a generator that is over, what goes with an errno.
 export const neverRead = (): never => undefined as never
 
 // INVARIANT: Range.ts has looked: page-aligned, one page at least.

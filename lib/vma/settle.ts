@@ -17,5 +17,9 @@ export function settler<T extends ErrnoName>(
   return (r, a) => (r >= 0 ? Effect.succeed(a) : (failures.get(r) ?? unexpected(r, names)))
 }
 
+/** The same for a verb that asks objects or drivers of users: they may answer with any errno. */
+export const settleAny = <A>(r: number, a: A): Effect.Effect<A, Fail<ErrnoName>> =>
+  r >= 0 ? Effect.succeed(a) : Effect.fail(failureOf(make(nameOf(r) ?? "EINVAL")))
+
 const unexpected = (r: number, names: readonly ErrnoName[]): Effect.Effect<never> =>
   Effect.sync(() => vmBugOn(`the core answers ${nameOf(r) ?? r}, expected one of ${names.join(", ")}`))

@@ -108,7 +108,13 @@ export function configOf(some: Partial<KernelConfig>): KernelConfig {
     ["maxFiles", 4],
     ["maxAnon", 16],
     ["maxUffds", 2],
-    ["maxRuns", 4]
+    ["maxRuns", 4],
+    ["overcommitKbytes", 0],
+    ["adminReserveKbytes", -1],
+    ["userReserveKbytes", -1],
+    ["shmmax", 0],
+    ["shmall", 0],
+    ["shmmni", 0]
   ] as const) {
     const n = c[name]
     if (!Number.isInteger(n) || n < least)
