@@ -1,7 +1,7 @@
 /** Specification files: a status line, and tables whose first cell is a row's id. */
 
-/** Ids look like `R-REF-01`, `L-MMAP-E3`, `L-SHM-SHMAT-E1`, `L-MADV-M-DONTNEED`. */
-export const idShape = /^[A-Z]-[A-Z][A-Z0-9_]*(?:-[A-Z0-9_]+)+$/
+/** Ids look like `R-REF-01`, `UK-RG-01`, `L-MMAP-E3`, `L-SHM-SHMAT-E1`, `L-MADV-M-DONTNEED`. */
+export const idShape = /^[A-Z]{1,2}-[A-Z][A-Z0-9_]*(?:-[A-Z0-9_]+)+$/
 
 export type Row = { readonly id: string; readonly text: string; readonly line: number }
 
