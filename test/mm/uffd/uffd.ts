@@ -45,9 +45,11 @@ export class Flight {
   constructor(
     private readonly k: Kernel,
     make: () => Verb<StopName>,
-    private readonly say: (r: number) => string = outcome
+    private readonly say: (r: number) => string = outcome,
+    task = 0
   ) {
     this.row = k.runs.alloc(0)
+    k.runs.task[this.row] = task
     k.runs.current = this.row
     this.verb = make()
     this.step(() => this.verb.next(0))
@@ -89,11 +91,11 @@ export class Flight {
 /** A thread of `p` touches byte `offset` of a page: `waits`, `ok` or a signal. */
 export function touch(p: Proc, page: Pages, access: Access = READ, offset = 0): Flight {
   const say = (code: number): string => (code === FAULT_OK ? "ok" : byteOrSignal(-code))
-  return new Flight(p.k, () => fault(p.k, p.mm, parse(page)[0], access, offset), say)
+  return new Flight(p.k, () => fault(p.k, p.mm, parse(page)[0], access, offset), say, p.task)
 }
 
 /** A system call that may wait. */
-export const begin = (p: Proc, make: () => Verb<StopName>): Flight => new Flight(p.k, make)
+export const begin = (p: Proc, make: () => Verb<StopName>): Flight => new Flight(p.k, make, outcome, p.task)
 
 /** A descriptor of a userfaultfd. Ranges are pages of the arena. */
 export class Uffd {
@@ -177,7 +179,13 @@ export class Uffd {
 }
 
 /** A userfaultfd of `p`, handshake done; and these pages are registered. */
-export function uffd(p: Proc, range: Pages | "" = "", features = 0, mode: number = MISSING, flags: number = NONBLOCK): Uffd {
+export function uffd(
+  p: Proc,
+  range: Pages | "" = "",
+  features = 0,
+  mode: number = MISSING,
+  flags: number = NONBLOCK
+): Uffd {
   const u = new Uffd(p, userfaultfd(p.k, p.task, flags))
   expect(u.fd).toBeGreaterThanOrEqual(0)
   expect(uffdApi(p.k, p.task, u.fd, UFFD.API, features)).toBe(0)

@@ -55,7 +55,9 @@ describe("numbers", () => {
   })
   it("events are 0x12 to 0x16 [U-CON-11]", () => {
     const { EVENT_FORK, EVENT_PAGEFAULT, EVENT_REMAP, EVENT_REMOVE, EVENT_UNMAP } = UFFD
-    expect([EVENT_PAGEFAULT, EVENT_FORK, EVENT_REMAP, EVENT_REMOVE, EVENT_UNMAP]).toEqual([0x12, 0x13, 0x14, 0x15, 0x16])
+    expect([EVENT_PAGEFAULT, EVENT_FORK, EVENT_REMAP, EVENT_REMOVE, EVENT_UNMAP]).toEqual([
+      0x12, 0x13, 0x14, 0x15, 0x16
+    ])
   })
   it("a fault's flags are WRITE 1, WP 2, MINOR 4 [U-CON-12]", () => {
     expect([UFFD.PAGEFAULT_FLAG_WRITE, UFFD.PAGEFAULT_FLAG_WP, UFFD.PAGEFAULT_FLAG_MINOR]).toEqual([1, 2, 4])
@@ -103,7 +105,7 @@ describe("messages", () => {
     const w = touch(p, "a1", WRITE)
     const dirty = new Uint8Array(32).fill(0xff)
     p.sys((k, task) => uffdRead(k, task, u.fd, dirty))
-    expect(words(dirty), "threads are tasks; the verbs of tests have none").toEqual([0x12n, 1n, BigInt(at("a1")), 0n])
+    expect(words(dirty)).toEqual([0x12n, 1n, BigInt(at("a1")), BigInt(p.task)])
     u.zeropage("a1")
     expect(w.state).toBe("ok")
     const m = begin(p, () => mremap(p.k, p.task, at("a0"), 8192, 8192, 3, at("a10")))
