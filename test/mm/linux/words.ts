@@ -1,6 +1,13 @@
 /** Words of the rows: pages of the arena, answers of calls, signals. See world.ts. */
 import { nameOf } from "../../../lib/flags/Errno.ts"
-import { FAULT_ACCERR, FAULT_GP, FAULT_MAPERR, FAULT_OOM, FAULT_SIGBUS } from "../../../lib/flags/FaultFlags.ts"
+import {
+  FAULT_ACCERR,
+  FAULT_GP,
+  FAULT_HWPOISON,
+  FAULT_MAPERR,
+  FAULT_OOM,
+  FAULT_SIGBUS
+} from "../../../lib/flags/FaultFlags.ts"
 import { ANONYMOUS, PRIVATE, SHARED } from "../../../lib/flags/MapFlags.ts"
 import { EXEC, NONE, READ, WRITE } from "../../../lib/flags/ProtFlags.ts"
 
@@ -51,6 +58,7 @@ const signals: Readonly<Record<number, string>> = {
   [FAULT_MAPERR]: "SEGV_MAPERR",
   [FAULT_ACCERR]: "SEGV_ACCERR",
   [FAULT_SIGBUS]: "SIGBUS",
+  [FAULT_HWPOISON]: "SIGBUS_MCEERR",
   [FAULT_OOM]: "OOM",
   [FAULT_GP]: "SEGV_GP"
 }

@@ -89,9 +89,9 @@ export class Flight {
 }
 
 /** A thread of `p` touches byte `offset` of a page: `waits`, `ok` or a signal. */
-export function touch(p: Proc, page: Pages, access: Access = READ, offset = 0): Flight {
+export function touch(p: Proc, page: Pages, access: Access = READ, offset = 0, mm: number = p.mm): Flight {
   const say = (code: number): string => (code === FAULT_OK ? "ok" : byteOrSignal(-code))
-  return new Flight(p.k, () => fault(p.k, p.mm, parse(page)[0], access, offset), say, p.task)
+  return new Flight(p.k, () => fault(p.k, mm, parse(page)[0], access, offset), say, p.task)
 }
 
 /** A system call that may wait. */
