@@ -1,6 +1,7 @@
 /** /proc/PID/smaps and smaps_rollup, byte for byte. Floor 6.
  * @source fs/proc/task_mmu.c show_smap, show_smaps_rollup, show_smap_vma_flags (v6.18)
  */
+import { VM_HUGETLB } from "../../flags/bits.ts"
 import { mmapUnlock, needMmap, READ, tryMmap } from "../area/mmap-lock.ts"
 import type { Verb } from "../base/stop.ts"
 import type { Vpn } from "../base/units.ts"
@@ -138,10 +139,14 @@ function bytesOf(put: (t: Text) => void): Uint8Array {
   return t.copy()
 }
 
-/** What follows an area's line of maps. */
-function putEntry(t: Text, pages: number, mss: MemSizeStats, letters: string): void {
+/** What follows an area's line of maps; its pages are those of hugetlbfs where `unit`, in pages, is not 0. */
+function putEntry(t: Text, pages: number, unit: number, mss: MemSizeStats, letters: string): void {
   putLine8(t, "Size:           ", pages * 4)
-  t.putBytes(PAGE_SIZES)
+  if (unit === 0) t.putBytes(PAGE_SIZES)
+  else {
+    putLine8(t, "KernelPageSize: ", unit * 4)
+    putLine8(t, "MMUPageSize:    ", unit * 4)
+  }
   if (mss.resident === 0) t.putBytes(NOTHING)
   else putStats(t, mss, false)
   t.putBytes(FLAGS_LINE)
@@ -173,11 +178,13 @@ export function* smaps(k: Kernel, mm: Mm): Verb<"NEED_LOCK" | "PREEMPT", string>
     const mss = new MemSizeStats()
     gatherStats(k, v, mss)
     putLine(t, k, v)
-    putEntry(t, k.vmas.pages(v), mss, letters.of(k.vmas.flags(v), k.vmas.flagsHi(v)))
+    const lo = k.vmas.flags(v)
+    const unit = (lo & VM_HUGETLB) !== 0 ? k.files.unit(k.vmas.obj(v)) : 0
+    putEntry(t, k.vmas.pages(v), unit, mss, letters.of(lo, k.vmas.flagsHi(v)))
     if (k.runs.preempt) yield k.runs.point()
   }
   mmapUnlock(k, mm, READ)
-  if (putGate(t, k)) putEntry(t, 1, new MemSizeStats(), "ex")
+  if (putGate(t, k)) putEntry(t, 1, 0, new MemSizeStats(), "ex")
   return t.read()
 }
 

@@ -8,10 +8,14 @@ import { BRK, START_BRK } from "../../../lib/mm/store/mms.ts"
 import { RLIMIT_STACK } from "../../../lib/mm/store/tasks.ts"
 import { brk } from "../../../lib/mm/sys/brk.ts"
 import { ftruncate } from "../../../lib/mm/sys/file.ts"
+import { mbind, MPOL_BIND } from "../../../lib/mm/sys/mbind.ts"
 import { mlockall, munlockall } from "../../../lib/mm/sys/mlock.ts"
 import { pkeyMprotect } from "../../../lib/mm/sys/mprotect.ts"
 import { msync } from "../../../lib/mm/sys/msync.ts"
 import { remapFilePages } from "../../../lib/mm/sys/remap-file-pages.ts"
+import { uffdRegister, uffdUnregister } from "../../../lib/mm/sys/uffd-register.ts"
+import { uffdApi, userfaultfd } from "../../../lib/mm/sys/userfaultfd.ts"
+import * as UFFD from "../../../lib/flags/UffdFlags.ts"
 import { mseal } from "../../../lib/mm/sys/seal.ts"
 import { VM_GROWSDOWN } from "../../../lib/flags/bits.ts"
 import { ANON, at, NONE, RO, RW, SHARED_ANON } from "./words.ts"
@@ -164,6 +168,19 @@ describe("sealed memory", () => {
       p.sys(msync, at("a0"), 4096, 4)
     ]).toEqual(Array(5).fill("ok"))
     expect([p.pages("a0+2"), p.areas()], "populated").toEqual(["zz", ["a0+2 r--p sl"]])
+  })
+
+  it("has a policy put on it, and is registered with a userfaultfd, which both split it [L-SEAL-05]", () => {
+    const p = world("aaaa")
+    p.mseal("a0+4")
+    expect(p.sys(mbind, at("a3"), 4096, MPOL_BIND, 1, 0)).toBe("ok")
+    expect(p.areas()).toEqual(["a0+3 rw-p sl", "a3 rw-p sl"])
+    const fd = userfaultfd(p.k, p.task, 0)
+    expect(uffdApi(p.k, p.task, fd, UFFD.API, 0)).toBe(0)
+    expect(p.sys(uffdRegister, fd, at("a1"), 4096, UFFD.REGISTER_MODE_MISSING)).toBe("ok")
+    expect(p.areas()).toEqual(["a0 rw-p sl", "a1 rw-p um sl", "a2 rw-p sl", "a3 rw-p sl"])
+    expect(p.sys(uffdUnregister, fd, at("a1"), 4096)).toBe("ok")
+    expect(p.areas()).toEqual(["a0+3 rw-p sl", "a3 rw-p sl"])
   })
 
   it("grows as a stack, and loses what is cut off its file [L-SEAL-05]", () => {

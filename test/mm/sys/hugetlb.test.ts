@@ -4,11 +4,13 @@ import * as MREMAP from "../../../lib/flags/MremapFlags.ts"
 import { describe, expect, it } from "vitest"
 import * as MADV from "../../../lib/flags/AdviceFlags.ts"
 import * as MAP from "../../../lib/flags/MapFlags.ts"
+import { smaps } from "../../../lib/mm/proc/smaps.ts"
 import { mincoreTo } from "../../../lib/mm/sys/mincore.ts"
 import { RLIMIT_MEMLOCK } from "../../../lib/mm/store/tasks.ts"
 import { ftruncate } from "../../../lib/mm/sys/file.ts"
 import { memfdNamed } from "../../../lib/mm/sys/memfd.ts"
 import { mmap } from "../../../lib/mm/sys/mmap.ts"
+import { runNow } from "../../../lib/mm/sys/run-now.ts"
 import { shmat, shmget } from "../../../lib/mm/sys/shm.ts"
 import { call } from "../../../lib/proof/testing/calls.ts"
 import { at, NONE, RO, RW, SHARED_ANON } from "../linux/words.ts"
@@ -24,6 +26,18 @@ describe("MAP_HUGETLB", () => {
     expect(p.areas(), "is 2 MiB").toEqual(["a0+512 rw-p de nr ht"])
     expect([p.name("a0"), p.counts(), p.committed]).toEqual(["/anon_hugepage (deleted)", "total 512 data 512", 0])
     expect([p.read("a0"), p.write("a511"), p.pages("a0+2")]).toEqual(["SIGBUS", "SIGBUS", ".."])
+  })
+
+  it("has pages of 2 MiB in smaps, whether there are any or not", () => {
+    const p = world("a")
+    p.mmap("a512+512", RW, HUGE)
+    const text = String(runNow(p.k, () => smaps(p.k, p.mm)))
+    expect(text.match(/^(?:Kernel|MMU)PageSize:.*\n/gm)).toEqual([
+      "KernelPageSize:        4 kB\n",
+      "MMUPageSize:           4 kB\n",
+      "KernelPageSize:     2048 kB\n",
+      "MMUPageSize:        2048 kB\n"
+    ])
   })
 
   it("is placed on a multiple of 2 MiB; a hint is rounded up to one", () => {
