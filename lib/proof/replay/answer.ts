@@ -7,16 +7,18 @@ import { mincore } from "../../mm/sys/mincore.ts"
 import { personality } from "../../mm/sys/personality.ts"
 import { processMadvise } from "../../mm/sys/process-madvise.ts"
 import { setrlimit } from "../../mm/sys/rlimit.ts"
+import { MAX_FDS } from "../../mm/store/tasks.ts"
 import { calls } from "../calls.ts"
 import type { Call, FileRef, Result } from "./event.ts"
 import { isOpen, kindOf, UNKNOWN_KIND } from "./files.ts"
-import type { Process, World } from "./world.ts"
+import { uffdAnswer } from "./uffd.ts"
+import { type Process, Waits, type World } from "./world.ts"
 
 /** What becomes of a call: its answer; `other`, it is none of memory's; `unmodelled`, it is, but it is not built. */
 export type Answer = Result | { readonly kind: "other" } | { readonly kind: "unmodelled"; readonly what: string }
 
-/** The descriptor under which the simulation is shown the file of a call. */
-const SLOT = 3
+/** The descriptor under which the simulation is shown the file of a call: the last one, which nobody else gets. */
+const SLOT = MAX_FDS - 1
 const CLOSED = -1
 
 const other: Answer = { kind: "other" }
@@ -40,6 +42,8 @@ const specials: Readonly<Record<string, Special>> = {
       return { kind: "unmodelled", what: "pkey_mprotect with a protection key" }
     return plain(world, process, call.name, call.args)
   },
+  userfaultfd: (world, process, call) => uffd(world, process, call),
+  ioctl: (world, process, call) => uffd(world, process, call),
   mincore: (world, process, call) =>
     valueOf(world.run(() => mincore(world.k, process.task, arg(call, 0), arg(call, 1), arg(call, 2)))),
   process_madvise: (world, process, call) => {
@@ -87,7 +91,6 @@ const ofMemory: ReadonlySet<string> = new Set([
   "mbind",
   "set_mempolicy_home_node",
   "map_shadow_stack",
-  "process_mrelease",
   "io_setup",
   "io_destroy",
   "uselib"
@@ -98,6 +101,16 @@ export const isOfMemory = (name: string): boolean => ofMemory.has(name)
 
 /** Performs `call`, which `process` makes. */
 export function answer(world: World, process: Process, call: Call): Answer {
+  try {
+    return perform(world, process, call)
+  } catch (error) {
+    // a fault that another thread answered through a userfaultfd, as far as Linux is concerned
+    if (error instanceof Waits) return call.result
+    throw error
+  }
+}
+
+function perform(world: World, process: Process, call: Call): Answer {
   const special = specials[call.name]
   if (special !== undefined) return special(world, process, call)
   if (!isOfMemory(call.name)) return other
@@ -110,6 +123,11 @@ const isErrno = (result: Result, name: string): boolean => result.kind === "errn
 export function sameResult(ours: Answer, linux: Result): boolean {
   if (ours.kind === "errno" && linux.kind === "errno") return ours.errno === linux.errno
   return ours.kind === "value" && linux.kind === "value" && BigInt(ours.value) === BigInt(linux.value)
+}
+
+function uffd(world: World, process: Process, call: Call): Answer {
+  const made = uffdAnswer(world, process, call)
+  return made === undefined ? other : valueOf(made)
 }
 
 const arg = (call: Call, at: number): Word => call.args[at] ?? 0

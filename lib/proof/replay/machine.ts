@@ -9,7 +9,7 @@ import { type Guess, guesses, habit, movesOf, remember } from "./hidden.ts"
 import { Journal } from "./journal.ts"
 import { VSYSCALL } from "./map-line.ts"
 import type { Difference, Mark, Player, Verdict } from "./player.ts"
-import { joined, type Pages, rangesOf, rangesOfDelta } from "./ranges.ts"
+import { joined, type Pages, rangesOf, rangesOfDelta, span } from "./ranges.ts"
 import { deltaBetween } from "./recollection.ts"
 import { answerWithSegments } from "./segments.ts"
 import { textOfResult } from "./words.ts"
@@ -104,9 +104,7 @@ export class Machine implements Player {
       return first
     }
     const places = this.placesOf(call)
-    const inBoundsOnly = places.every(([start, end]) =>
-      this.comparer.differsInBoundsOnly(process.space, start - 1, end + 1)
-    )
+    const inBoundsOnly = this.inBoundsOnly(process.space, places)
     this.back(mark)
     let left = this.tries < MOST_TRIES_EVER ? MOST_TRIES : FEW_TRIES
     for (const guess of guesses(this.world, process, call, first.difference, places, inBoundsOnly)) {
@@ -137,7 +135,17 @@ export class Machine implements Player {
     const isShort = this.isShortOfMemory(call, ours)
     if (isShort) this.assume("pages brought in, more than the simulation has")
     const found = isShort ? undefined : compareAnswers(call.result, ours)
-    return verdictOf(found ?? this.compareAt(process.space, this.placesOf(call)))
+    return verdictOf(found ?? this.compareAfter(process.space, call))
+  }
+
+  /** Compares the map after a call, if the log shows it then; else when it does. */
+  private compareAfter(space: Space, call: Call): Difference | undefined {
+    if (call.name === "ioctl") {
+      const [start = 0, len = 0] = call.uffd ?? []
+      space.ahead = [...space.ahead, span(start, len)]
+    }
+    if (space.ahead.length > 0 && !showsMap.has(call.name)) return undefined
+    return this.compareAt(space, this.placesOf(call))
   }
 
   /** Did only we run out of memory, when pages were to be brought in? The areas are as they should be by then. */
@@ -156,7 +164,9 @@ export class Machine implements Player {
   }
 
   private compareAt(space: Space, places: readonly Pages[]): Difference | undefined {
-    for (const [start, end] of places) {
+    const all = space.ahead.length === 0 ? places : joined([...places, ...space.ahead])
+    space.ahead = []
+    for (const [start, end] of all) {
       const found = this.comparer.range(space, start, end)
       if (found !== undefined) return found
     }
@@ -227,7 +237,37 @@ export class Machine implements Player {
     if (wrong !== undefined) return { what: "log", linux: wrong, ours: "the log contradicts itself" }
     this.grow(space, delta)
     this.rename(space, delta)
-    return this.compareAt(space, joined(rangesOfDelta(delta)))
+    const places = joined([...rangesOfDelta(delta), ...space.ahead])
+    const found = this.compareAt(space, places)
+    return found === undefined || this.isOfUffd(process, places) ? undefined : found
+  }
+
+  /** Is the difference one that closing a userfaultfd makes, which is no call of memory, or one of bounds between areas that
+   * userfaultfds had parted? Histories decide those, and they are not tried here.
+   */
+  private isOfUffd(process: Process, places: readonly Pages[]): boolean {
+    const { space, uffds } = process
+    if (uffds.size === 0) return false
+    for (const fd of uffds.values()) {
+      const mark = this.mark()
+      const step = (): void => this.world.close(this.processOf(process.pid), fd)
+      step()
+      this.journal.add(step)
+      if (this.compareAt(space, places) === undefined) {
+        process.uffds = new Map([...uffds].filter(([, ours]) => ours !== fd))
+        this.assume("userfaultfds closed")
+        return true
+      }
+      this.back(mark)
+    }
+    if (!this.inBoundsOnly(space, places)) return false
+    this.takeOver(process)
+    this.assume("bounds of areas that a userfaultfd had parted")
+    return true
+  }
+
+  private inBoundsOnly(space: Space, places: readonly Pages[]): boolean {
+    return places.every(([start, end]) => this.comparer.differsInBoundsOnly(space, start - 1, end + 1))
   }
 
   /** What faults did between two calls. */
@@ -269,6 +309,30 @@ export class Machine implements Player {
 /** Calls that bring pages in after everything else. */
 const bringsIn: ReadonlySet<string> = new Set(["mlock", "mlock2", "mlockall", "madvise"])
 const FEW_FRAMES = 64
+
+/** Calls after which a log shows the map, if it shows maps. */
+const showsMap: ReadonlySet<string> = new Set([
+  "mmap",
+  "mprotect",
+  "munmap",
+  "brk",
+  "mremap",
+  "madvise",
+  "mlock",
+  "munlock",
+  "mlockall",
+  "munlockall",
+  "remap_file_pages",
+  "mlock2",
+  "pkey_mprotect",
+  "process_madvise",
+  "mseal",
+  "shmat",
+  "shmdt",
+  "mbind",
+  "map_shadow_stack",
+  "set_mempolicy_home_node"
+])
 
 const verdictOf = (found: Difference | undefined): Verdict =>
   found === undefined ? agreed : { kind: "differs", difference: found }

@@ -39,7 +39,11 @@ export function rangesOfDelta({ gone, here }: Delta): readonly Pages[] {
   return ranges
 }
 
-const span = (start: Word, len: Word): Pages => [pageOf(start), Math.min(WORD_PAGES, pageOf(start) + pagesUp(len))]
+/** The pages of a range of bytes. */
+export const span = (start: Word, len: Word): Pages => [
+  pageOf(start),
+  Math.min(WORD_PAGES, pageOf(start) + pagesUp(len))
+]
 
 const answered = (result: Result, len: Word): readonly Pages[] =>
   result.kind === "value" ? [span(result.value, len)] : []

@@ -9,14 +9,17 @@ import { type Mm, MMAP_BASE, MMAP_BOTTOM_UP } from "../../mm/store/mms.ts"
 import { RLIMIT_AS, RLIMIT_DATA, type Task } from "../../mm/store/tasks.ts"
 import { clone, CLONE_VM } from "../../mm/sys/clone.ts"
 import { exec, type Image } from "../../mm/sys/exec.ts"
-import { exit, fork, reap } from "../../mm/sys/process.ts"
+import { close } from "../../mm/sys/fd.ts"
+import { drainMmput, exit, fork, reap } from "../../mm/sys/process.ts"
 import { runNow } from "../../mm/sys/run-now.ts"
 import { anonVmaPrepare } from "../../mm/area/rmap.ts"
+import { releaseFile } from "../../mm/sys/userfaultfd.ts"
 import { bootForReplay, newProcess } from "./boot.ts"
 import type { Clone, Exec, MapLine } from "./event.ts"
 import { FileTable } from "./files.ts"
 import { VSYSCALL } from "./map-line.ts"
 import { placementOf } from "./place.ts"
+import type { Pages } from "./ranges.ts"
 import { Recollection } from "./recollection.ts"
 
 /** Where memory was before it was moved: a place, and the offset that its first page had. */
@@ -37,6 +40,8 @@ export interface Space {
   readonly isRandom: boolean
   /** Memory that was moved, the latest last. */
   moves: readonly Move[]
+  /** Pages that calls changed, of which the log shows the map only later. */
+  ahead: readonly Pages[]
 }
 
 /** One process. */
@@ -48,7 +53,12 @@ export interface Process {
   path: string
   /** Threads that live. */
   threads: number
+  /** Our descriptors of userfaultfds, by the log's. */
+  uffds: ReadonlyMap<number, number>
 }
+
+/** A call that waits until somebody answers a fault. It was interrupted, as by a signal that kills. */
+export class Waits extends Error {}
 
 /** The simulated machine of one log. */
 export class World {
@@ -66,10 +76,37 @@ export class World {
     return this.processes.get(pid)
   }
 
-  /** Runs a verb that nothing can keep waiting: one call at a time. */
+  /** Runs a verb, one at a time, and what it leaves to be done. Nothing can keep it waiting, but for faults that a
+   * userfaultfd is to answer: then it throws `Waits`.
+   */
   run<A>(make: () => Verb<StopName, A>): A {
+    const end = this.runAlone(make)
+    this.tidy()
+    return end
+  }
+
+  /** Closes a descriptor of ours. */
+  close(process: Process, fd: number): void {
+    close(this.k, process.task, fd)
+    this.tidy()
+  }
+
+  /** What the last closers of files and the last users of address spaces leave to be done. */
+  private tidy(): void {
+    const { k } = this
+    for (let f = k.released.shift(); f !== undefined; f = k.released.shift()) {
+      const file = f
+      this.runAlone(() => releaseFile(k, file))
+    }
+    if (k.deferredMmput.length > 0) this.runAlone(() => drainMmput(k))
+  }
+
+  private runAlone<A>(make: () => Verb<StopName, A>): A {
     const end = runNow<StopName, A | { readonly _tag: "DONE" }>(this.k, make)
-    if (typeof end === "object" && end !== null && "stop" in end) vmBugOn(`alone in the world, and waits: ${end.stop}`)
+    if (typeof end === "object" && end !== null && "stop" in end) {
+      if (end.undone) throw new Waits()
+      vmBugOn(`alone in the world, and waits: ${end.stop}`)
+    }
     return end as A // not WOULD_WAIT
   }
 
@@ -81,9 +118,10 @@ export class World {
       recorded: undefined,
       isForked: false,
       isRandom: true,
-      moves: []
+      moves: [],
+      ahead: []
     }
-    const process: Process = { pid, task, space, path: "", threads: 1 }
+    const process: Process = { pid, task, space, path: "", threads: 1, uffds: new Map() }
     this.processes.set(pid, process)
     return process
   }
@@ -113,10 +151,12 @@ export class World {
       recorded: new Recollection(maps),
       isForked: false,
       isRandom: isRandom(maps),
-      moves: []
+      moves: [],
+      ahead: []
     }
     process.path = event.path
     process.threads = 1
+    process.uffds = new Map()
     return process
   }
 
@@ -143,7 +183,7 @@ export class World {
   /** How to make the list of processes, and the files, what they are now. */
   save(): () => void {
     const processes = [...this.processes.values()].map((process) => ({ process, was: { ...process } }))
-    const spaces = processes.map(({ process: { space } }) => ({ space, moves: space.moves }))
+    const spaces = processes.map(({ process: { space } }) => ({ space, moves: space.moves, ahead: space.ahead }))
     const files = this.files.save()
     const segments = [...this.segments]
     return () => {
@@ -151,7 +191,7 @@ export class World {
       for (const [theirs, ours] of segments) this.segments.set(theirs, ours)
       this.processes.clear()
       for (const { process, was } of processes) this.processes.set(was.pid, Object.assign(process, was))
-      for (const { moves, space } of spaces) space.moves = moves
+      for (const { ahead, moves, space } of spaces) Object.assign(space, { moves, ahead })
       files()
     }
   }
@@ -165,9 +205,10 @@ export class World {
       recorded: parent.space.recorded?.copy(),
       isForked: true,
       isRandom: parent.space.isRandom,
-      moves: parent.space.moves
+      moves: parent.space.moves,
+      ahead: []
     }
-    const child: Process = { pid, task, space, path: parent.path, threads: 1 }
+    const child: Process = { pid, task, space, path: parent.path, threads: 1, uffds: parent.uffds }
     this.processes.set(pid, child)
     return child
   }
@@ -176,7 +217,7 @@ export class World {
     const { k } = this
     const task = this.run(() => clone(k, parent.task, CLONE_VM, `process ${pid}`))
     if (task < 0) vmBugOn(`more processes at once than there is room for: ${k.config.maxMms}`)
-    const child: Process = { pid, task, space: parent.space, path: parent.path, threads: 1 }
+    const child: Process = { pid, task, space: parent.space, path: parent.path, threads: 1, uffds: parent.uffds }
     this.processes.set(pid, child)
     return child
   }
