@@ -22,6 +22,7 @@ const SLOT = MAX_FDS - 1
 const CLOSED = -1
 
 const other: Answer = { kind: "other" }
+const unknown: Answer = { kind: "unknown" }
 
 type Special = (world: World, process: Process, call: Call) => Answer
 
@@ -34,13 +35,6 @@ const specials: Readonly<Record<string, Special>> = {
   personality: (world, process, call) => {
     personality(world.k, process.task, arg(call, 0))
     return other // what it was before, the log may not tell
-  },
-  pkey_mprotect: (world, process, call) => {
-    const key = lowBits(arg(call, 3))
-    // the simulation's processor has no protection keys
-    if (key > 0 && call.result.kind === "value")
-      return { kind: "unmodelled", what: "pkey_mprotect with a protection key" }
-    return plain(world, process, call.name, call.args)
   },
   userfaultfd: (world, process, call) => uffd(world, process, call),
   ioctl: (world, process, call) => uffd(world, process, call),
@@ -71,6 +65,7 @@ const aboutPages: ReadonlySet<number> = new Set([COLD, PAGEOUT, WILLNEED, COLLAP
 const ofMemory: ReadonlySet<string> = new Set([
   ...Object.keys(specials),
   "mprotect",
+  "pkey_mprotect",
   "munmap",
   "mremap",
   "madvise",
@@ -88,8 +83,6 @@ const ofMemory: ReadonlySet<string> = new Set([
   "shmdt",
   "shmctl",
   "prctl",
-  "mbind",
-  "set_mempolicy_home_node",
   "map_shadow_stack",
   "io_setup",
   "io_destroy",
@@ -104,8 +97,8 @@ export function answer(world: World, process: Process, call: Call): Answer {
   try {
     return perform(world, process, call)
   } catch (error) {
-    // a fault that another thread answered through a userfaultfd, as far as Linux is concerned
-    if (error instanceof Waits) return call.result
+    // a fault that another thread answered through a userfaultfd, and who knows with what
+    if (error instanceof Waits) return unknown
     throw error
   }
 }

@@ -9,9 +9,9 @@ import { type Guess, guesses, habit, movesOf, remember } from "./hidden.ts"
 import { Journal } from "./journal.ts"
 import { VSYSCALL } from "./map-line.ts"
 import type { Difference, Mark, Player, Verdict } from "./player.ts"
+import { answerWithNumbers, setsKey } from "./numbers.ts"
 import { joined, type Pages, rangesOf, rangesOfDelta, span } from "./ranges.ts"
 import { deltaBetween } from "./recollection.ts"
-import { answerWithSegments } from "./segments.ts"
 import { textOfResult } from "./words.ts"
 import { type Process, type Space, World } from "./world.ts"
 
@@ -95,6 +95,7 @@ export class Machine implements Player {
     if (wrong !== undefined)
       return this.give(process, { what: "log", linux: wrong, ours: "the log contradicts itself" })
     if (call.maps !== undefined) this.rename(process.space, call.maps)
+    if (ofPolicies.has(call.name)) return this.policy(process, call)
     const mark = this.mark()
     const moves = movesOf(this.world, process.space, call)
     const first = this.attempt(process, call, habit(this.world, process.space, call))
@@ -118,7 +119,22 @@ export class Machine implements Player {
       this.back(mark)
     }
     this.attempt(process, call, undefined)
-    return this.give(process, first.difference, places)
+    if (!inBoundsOnly || !setsKey(call)) return this.give(process, first.difference, places)
+    this.takeOver(process)
+    this.assume("bounds between areas of different protection keys")
+    return agreed
+  }
+
+  /** A memory policy parts areas and joins them, and no more. */
+  private policy(process: Process, call: Call): Verdict {
+    const { space } = process
+    const places = this.placesOf(call)
+    const found = this.compareAt(space, places)
+    if (found !== undefined) {
+      if (!this.inBoundsOnly(space, places)) return this.give(process, found, places)
+      this.takeOver(process)
+    }
+    return { kind: "unanchored", why: "memory policies, as the log does not show sets of nodes" }
   }
 
   /** Performs the call, and compares answer and map. */
@@ -127,9 +143,9 @@ export class Machine implements Player {
     guess?.apply()
     this.journal.add(() => {
       guess?.apply()
-      answerWithSegments(this.world, this.processOf(made.pid), made)
+      answerWithNumbers(this.world, this.processOf(made.pid), made)
     })
-    const ours = answerWithSegments(this.world, process, made)
+    const ours = answerWithNumbers(this.world, process, made)
     if (ours.kind === "other") return other
     if (ours.kind === "unmodelled") return ours
     const isShort = this.isShortOfMemory(call, ours)
@@ -309,6 +325,9 @@ export class Machine implements Player {
 /** Calls that bring pages in after everything else. */
 const bringsIn: ReadonlySet<string> = new Set(["mlock", "mlock2", "mlockall", "madvise"])
 const FEW_FRAMES = 64
+
+/** Calls that set memory policies. */
+const ofPolicies: ReadonlySet<string> = new Set(["mbind", "set_mempolicy_home_node"])
 
 /** Calls after which a log shows the map, if it shows maps. */
 const showsMap: ReadonlySet<string> = new Set([

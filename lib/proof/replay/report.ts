@@ -48,7 +48,7 @@ function linesOfDisagreement({ areas = [], event, line, linux, ours, pid, what }
   ]
 }
 
-const columns = ["call", "times", "agreed", "unanchored", "not built", "differ"] as const
+const columns = ["call", "times", "agreed", "not judged", "unanchored", "not built", "differ"] as const
 
 function summaryOf(tally: Tally, file: string): readonly string[] {
   const { calls, others, processes, total } = tally
@@ -97,7 +97,10 @@ function summaryOf(tally: Tally, file: string): readonly string[] {
 }
 
 function tableOf(calls: readonly (readonly [name: string, counts: Counts])[]): readonly string[] {
-  const rows = [columns, ...calls.map(([name, c]) => [name, c.total, c.agreed, c.unanchored, c.unmodelled, c.differs])]
+  const rows = [
+    columns,
+    ...calls.map(([name, c]) => [name, c.total, c.agreed, c.other, c.unanchored, c.unmodelled, c.differs])
+  ]
   const texts = rows.map((row, i) => row.map((cell, j) => (i > 0 && j > 2 && cell === 0 ? "" : String(cell))))
   const isUsed = columns.map((_, j) => j < 3 || texts.slice(1).some((row) => row[j] !== ""))
   const widths = columns.map((_, j) => Math.max(...texts.map((row) => row[j]!.length)))

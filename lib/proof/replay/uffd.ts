@@ -1,22 +1,19 @@
-/** userfaultfd in logs: descriptors are the log's, contexts are ours; what registers and unregisters areas is performed.
- * Floor 9.
+/** userfaultfd in logs: descriptors are the log's, contexts are ours. Floor 9.
  *
- * Pages that were filled, moved or protected through a userfaultfd change no map, and what they answer depends on which
- * pages there were: such calls are not judged. Which features were asked for, the log does not tell.
+ * What registers and unregisters areas is judged. Pages that are filled, moved or protected change no map, and what that
+ * answers depends on which pages there were and on the features asked for, neither of which the log tells: it is performed
+ * where it succeeded, and not judged.
  */
 import { API } from "../../flags/UffdFlags.ts"
 import { lowBits, type Word } from "../../mm/base/units.ts"
-import { uffdRegister, uffdUnregister } from "../../mm/sys/uffd-register.ts"
-import { uffdApi, userfaultfd } from "../../mm/sys/userfaultfd.ts"
+import { userfaultfd } from "../../mm/sys/userfaultfd.ts"
+import { calls } from "../calls.ts"
 import type { Call } from "./event.ts"
 import type { Process, World } from "./world.ts"
 
-/** `type` of its ioctls, and their numbers. */
+/** `type` of its ioctls, and the one of /dev/userfaultfd. */
 const TYPE = 0xaa
 const NEW = 0xaa00
-const UFFDIO_API = 0x3f
-const UFFDIO_REGISTER = 0x00
-const UFFDIO_UNREGISTER = 0x01
 
 /** What such a call answers; undefined: it is not judged. */
 export function uffdAnswer(world: World, process: Process, call: Call): number | undefined {
@@ -36,14 +33,31 @@ function open({ k }: World, process: Process, theirs: Word, flags: Word): number
   return undefined
 }
 
-function ioctl(world: World, process: Process, { args, result, uffd }: Call, number: number): number | undefined {
+function ioctl(world: World, process: Process, { args, result, uffd = [] }: Call, number: number): number | undefined {
   const fd = process.uffds.get(Number(args[0] ?? -1))
-  if (fd === undefined || uffd === undefined) return undefined
-  const { k } = world
-  const { task } = process
-  const [start = 0, len = 0, mode = 0] = uffd
-  if (number === UFFDIO_REGISTER) return world.run(() => uffdRegister(k, task, fd, start, len, mode))
-  if (number === UFFDIO_UNREGISTER) return world.run(() => uffdUnregister(k, task, fd, start, len))
-  if (number === UFFDIO_API && result.kind === "value") uffdApi(k, task, fd, API, 0)
-  return undefined
+  const name = names[number]
+  if (fd === undefined || name === undefined || uffd.length === 0) return undefined
+  // agreed without features, whatever was asked for: what is stored here are those that Linux has
+  const words = name === "uffdio_api" ? [API, 0] : uffd
+  const isJudged = judged.has(name)
+  if (!isJudged && result.kind !== "value") return undefined
+  const made = calls[name]?.(world.k, process.task, (at) => (at === 0 ? fd : (words[at - 1] ?? 0)))
+  if (made === undefined) return undefined
+  const ours = typeof made === "number" ? made : world.run(() => made)
+  return isJudged ? ours : undefined
 }
+
+/** Its ioctls by their numbers, as the table of calls names them. */
+const names: Readonly<Record<number, string>> = {
+  0x00: "uffdio_register",
+  0x01: "uffdio_unregister",
+  0x03: "uffdio_copy",
+  0x04: "uffdio_zeropage",
+  0x05: "uffdio_move",
+  0x06: "uffdio_writeprotect",
+  0x07: "uffdio_continue",
+  0x08: "uffdio_poison",
+  0x3f: "uffdio_api"
+}
+
+const judged: ReadonlySet<string> = new Set(["uffdio_register", "uffdio_unregister"])

@@ -80,6 +80,17 @@ export function replayText(text: string, options: Options = {}): Tally {
   return session.tally
 }
 
+/** Everything that a test may want to know of a log, as far as it is worth mention. */
+export const told = ({ agrees, assumed, disagreements, malformedLines, unmodelled }: Tally) => ({
+  agrees,
+  ...(assumed.size > 0 ? { assumed: Object.fromEntries(assumed) } : {}),
+  ...(unmodelled.size > 0 ? { unmodelled: Object.fromEntries(unmodelled) } : {}),
+  ...(malformedLines.length > 0 ? { malformedLines } : {}),
+  ...(disagreements.length > 0
+    ? { disagreements: disagreements.map(({ line, linux, ours, what }) => `${line} ${what}: ${linux} | ${ours}`) }
+    : {})
+})
+
 /** The lines of a recording of test/golden/replay. */
 export const golden = (name: string): readonly string[] =>
   gunzipSync(readFileSync(new URL(`../../golden/replay/${name}`, import.meta.url)))

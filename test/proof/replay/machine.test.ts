@@ -1,17 +1,6 @@
 import { describe, expect, it } from "vitest"
 import type { Tally } from "../../../lib/proof/replay/tally.ts"
-import { area, call, changed, exec, HEAP, mmap, PID, program, replay, replayText, stackEnd, TOP } from "./log.ts"
-
-/** Everything that a test may want to know of a log, as far as it is worth mention. */
-const told = ({ agrees, assumed, disagreements, malformedLines, unmodelled }: Tally) => ({
-  agrees,
-  ...(assumed.size > 0 ? { assumed: Object.fromEntries(assumed) } : {}),
-  ...(unmodelled.size > 0 ? { unmodelled: Object.fromEntries(unmodelled) } : {}),
-  ...(malformedLines.length > 0 ? { malformedLines } : {}),
-  ...(disagreements.length > 0
-    ? { disagreements: disagreements.map(({ line, linux, ours, what }) => `${line} ${what}: ${linux} | ${ours}`) }
-    : {})
-})
+import { area, call, changed, exec, HEAP, mmap, PID, program, replay, replayText, stackEnd, told, TOP } from "./log.ts"
 
 const agrees = { agrees: true }
 const end = { t: "end", pid: PID, status: 0, sig: 0 }
@@ -284,16 +273,23 @@ describe("what is not judged", () => {
   const at = TOP - 0x2000
 
   it("a call that is not built is named and its map taken over; then not everything agrees", () => {
-    const split = changed([area(at, 2)], [area(at, 1), area(at + 4096, 1)])
     const tally = replay([
       exec(),
-      mmap(at, 2),
-      call("mbind", [at, 4096, 2, 0, 0, 0], 0, split),
-      call("munmap", [at, 4096], 0, changed([area(at, 1)], [])),
+      call("map_shadow_stack", [0, 0x2000, 0], at, changed([], [area(at, 2)])),
+      call("munmap", [at, 4096], 0, changed([area(at, 2)], [area(at + 4096, 1)])),
       end
     ])
-    expect(told(tally)).toEqual({ agrees: false, unmodelled: { mbind: 1 } })
+    expect(told(tally)).toEqual({ agrees: false, unmodelled: { map_shadow_stack: 1 } })
     expect(lastOf(tally)).toEqual({ [PID]: [`${(at + 4096).toString(16)} 1 rw-p`] })
+  })
+
+  it("memory policies depend on what no log shows; they may part areas, and no more", () => {
+    const mbind = (here: readonly string[]) =>
+      replay([exec(), mmap(at, 2), call("mbind", [at, 4096, 2, 0, 0, 0], 0, changed([area(at, 2)], here)), end])
+    const tally = mbind([area(at, 1), area(at + 4096, 1)])
+    expect(told(tally)).toEqual(agrees)
+    expect(tally.total.unanchored).toBe(1)
+    expect(told(mbind([area(at, 1)])).agrees).toBe(false)
   })
 
   it("a mapping of a device that nobody knows is named", () => {
@@ -331,13 +327,24 @@ describe("what is not judged", () => {
     expect(tally.missing).toEqual({ calls: 3, line: 4 })
   })
 
-  it("advice without a descriptor of a process is refused, and protection keys are none of ours", () => {
+  it("advice without a descriptor of a process is refused", () => {
     const advice = call("process_madvise", [0xffffffff, at, 1, 21, 0], "EBADF", { iov: ["0x1000", "0x1000"] })
     expect(told(replay([exec(), advice, end]))).toEqual(agrees)
-    const high = TOP - 4096
-    const changes = changed([area(high, 1)], [area(high, 1, "---p")])
-    const tally = replay([exec(), mmap(high, 1), call("pkey_mprotect", [high, 4096, 0, 1], 0, changes), end])
-    expect(told(tally)).toEqual({ agrees: false, unmodelled: { "pkey_mprotect with a protection key": 1 } })
+  })
+
+  it("a protection key changes the protection as without it; that it parts areas is assumed", () => {
+    const high = TOP - 0x3000
+    const withKey = (prot: number, gone: readonly string[], here: readonly string[]) => {
+      const protect = call("pkey_mprotect", [high + 0x1000, 4096, prot, 1], 0, changed(gone, here))
+      return told(replay([exec(), mmap(high, 3), protect, end]))
+    }
+    const parted = (perms: string) => [area(high, 1), area(high + 0x1000, 1, perms), area(high + 0x2000, 1)]
+    expect(withKey(0, [area(high, 3)], parted("---p"))).toEqual(agrees)
+    expect(withKey(0, [area(high, 3)], parted("r--p")).agrees).toBe(false)
+    expect(withKey(3, [area(high, 3)], parted("rw-p"))).toEqual({
+      agrees: true,
+      assumed: { "bounds between areas of different protection keys": 1 }
+    })
   })
 
   it("a log that contradicts itself does not agree", () => {

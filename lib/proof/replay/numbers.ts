@@ -1,4 +1,4 @@
-/** System V segments: their numbers are the kernel's choice, so the log's are not ours. Floor 9. */
+/** Numbers of System V segments and protection keys: they are the kernel's choice, so the log's are not ours. Floor 9. */
 import { lowBits } from "../../mm/base/units.ts"
 import { type Answer, answer } from "./answer.ts"
 import type { Call } from "./event.ts"
@@ -10,8 +10,8 @@ const predictable: ReadonlySet<number> = new Set([IPC_RMID, 11, 12])
 
 const other: Answer = { kind: "other" }
 
-/** As `answer`, where identifiers among arguments and results are the log's. */
-export function answerWithSegments(world: World, process: Process, call: Call): Answer {
+/** As `answer`, where such numbers among arguments and results are the log's. */
+export function answerWithNumbers(world: World, process: Process, call: Call): Answer {
   switch (call.name) {
     case "shmget":
       return get(world, process, call)
@@ -19,10 +19,18 @@ export function answerWithSegments(world: World, process: Process, call: Call): 
       return translated(world, process, call)
     case "shmctl":
       return predictable.has(lowBits(call.args[1] ?? 0)) ? translated(world, process, call) : other
+    case "pkey_mprotect":
+      return answer(world, process, setsKey(call) ? { ...call, args: call.args.with(3, NO_KEY) } : call)
     default:
       return answer(world, process, call)
   }
 }
+
+const NO_KEY = -1
+
+/** Does the call give memory a protection key? The simulation's processor has none: it changes the protection only. */
+export const setsKey = ({ args, name, result }: Call): boolean =>
+  name === "pkey_mprotect" && result.kind === "value" && lowBits(args[3] ?? 0) >= 0
 
 function get(world: World, process: Process, call: Call): Answer {
   const ours = answer(world, process, call)
