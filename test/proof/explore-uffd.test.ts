@@ -1,5 +1,5 @@
 /** Faults that a userfaultfd answers, against whoever answers them: nobody waits for ever, whatever the order. */
-import { describe, expect } from "vitest"
+import { describe, expect, it } from "vitest"
 import { OK } from "../../lib/flags/Errno.ts"
 import { FAULT_OK } from "../../lib/flags/FaultFlags.ts"
 import { API, REGISTER_MODE_MISSING } from "../../lib/flags/UffdFlags.ts"
@@ -11,7 +11,9 @@ import { uffdRead } from "../../lib/mm/sys/uffd-read.ts"
 import { uffdRegister, uffdWake } from "../../lib/mm/sys/uffd-register.ts"
 import { uffdApi, userfaultfd } from "../../lib/mm/sys/userfaultfd.ts"
 import { userLoad8 } from "../../lib/mm/sys/trap.ts"
-import type { Call } from "../../lib/proof/explore/verbs.ts"
+import { tell } from "../../lib/proof/explore/search.ts"
+import { dfs } from "../../lib/proof/explore/strategy.ts"
+import { type Call, exploreVerbs, type VerbCase } from "../../lib/proof/explore/verbs.ts"
 import { anonymous, BASE, faultAt, PAGE, passes, verb, type World } from "./explore-support.ts"
 
 /** Pages 0 and 1 are answered for; page 2 holds a 7. */
@@ -37,13 +39,19 @@ const wake = ({ fd, k, task }: World): Call => plain("wake", k, () => uffdWake(k
 const closing = ({ fd, k, task }: World): Call => plain("close", k, () => close(k, task, fd))
 
 describe("userfaultfd", () => {
-  passes("a fault is answered: no wakeup is lost between the look at the page and the wait [UK-FT-07]", {
-    boot: answered,
-    tasks: (w) => ({ A: [faultAt(w, 0)], B: [copy(w, 0)] }),
-    end: ({ k, mm }, { A, B }) => {
-      expect([A, B]).toEqual([[FAULT_OK], [OK]])
-      expect(userLoad8(k, mm, BASE)).toBe(7)
+  it("a fault is answered: no wakeup is lost between the look at the page and the wait [UK-FT-07]", () => {
+    const scene: VerbCase<World> = {
+      boot: answered,
+      tasks: (w) => ({ A: [faultAt(w, 0)], B: [copy(w, 0)] }),
+      end: ({ k, mm }, { A, B }) => {
+        expect([A, B]).toEqual([[FAULT_OK], [OK]])
+        expect(userLoad8(k, mm, BASE)).toBe(7)
+      }
     }
+    const outcome = exploreVerbs(scene, dfs(3))
+    expect(outcome.failure === undefined ? "" : tell(outcome)).toBe("")
+    expect(outcome.isComplete).toBe(true)
+    expect(outcome.schedules).toBeGreaterThan(1)
   })
   passes("read, copy without waking, and wake let the faulting task go on", {
     boot: answered,
