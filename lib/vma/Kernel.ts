@@ -208,6 +208,7 @@ export const leaks: Effect.Effect<readonly string[], never, Kernel> = onWorld((w
     count(k.mms.live, "mm reference")
     count(k.tasks.live, "process row")
     count(k.files.liveFiles, "open file")
+    count(k.uffds.live, "userfaultfd")
     count(k.shm.live, "shared memory segment")
     return left
   })

@@ -11,6 +11,7 @@ import { DATA_VM, EXEC_VM, LOCKED_VM, MM_LIVE, STACK_VM, TOTAL_VM } from "../sto
 import { MAX_FDS } from "../store/tasks.ts"
 import { VMA_ATTACHED, VMA_FREE } from "../store/vmas.ts"
 import { isDataMapping, isExecMapping, isStackMapping } from "./account.ts"
+import { uffdsAreIdle } from "./check-uffd.ts"
 import { isChargedByPage } from "./object.ts"
 
 const SHARED_MAYWRITE = VM_SHARED | VM_MAYWRITE
@@ -35,6 +36,7 @@ export function checkIdle(k: Kernel): void {
     // sums over broken trees say nothing, and may never end
     statistics(k, wrong)
     nothingIsLost(k, wrong)
+    uffdsAreIdle(k, wrong)
   }
   k.runs.check(wrong)
   if (k.deferredMmput.length > 0) wrong.push(`${k.deferredMmput.length} address spaces wait for their teardown`)

@@ -71,6 +71,7 @@ function* raise(k: Kernel, c: Uffd, event: number, x: number, y: number, z: numb
  */
 function forget(k: Kernel, c: Uffd): void {
   for (const v of k.maple.list(k.uffds.mm(c))) if (k.vmas.uffd(v) === c) resetUffd(k, v)
+  k.uffds.setUnheard(c, false)
   uffdPut(k, c)
 }
 
@@ -91,6 +92,7 @@ export function dupUserfaultfd(k: Kernel, w: Vma, told: Forked[]): number {
     to = uffdCreate(k, k.vmas.mmOf(w), k.uffds.flags(from))
     if (to === 0) return ENOMEM
     k.uffds.initialize(to, k.uffds.features(from))
+    k.uffds.setUnheard(to, true)
     announce(k, from)
     told.push({ from, to })
   }

@@ -267,6 +267,20 @@ export class Runs {
   nextWaiter(r: number): number {
     return this.next[r]!
   }
+  /** One past the highest row ever used. */
+  limit(): number {
+    return this.runTop
+  }
+  /** Does run `r` wait in a queue? */
+  isQueued(r: number): boolean {
+    return this.state[r] === RUN_QUEUED
+  }
+  /** The userfaultfd that run `r` waits for, or was woken from and has not gone on yet, and which of its queues; 0 none. */
+  uffdWait(r: number): readonly [ctx: number, which: number] {
+    const q = this.on[r]! - (this.maxVmas + this.maxMms + PAGE_QUEUES)
+    const waits = this.state[r] === RUN_QUEUED || this.state[r] === RUN_WOKEN
+    return waits && q >= 0 ? [q >> 2, q & 3] : [0, 0]
+  }
   /** Run `r` waits at the end of queue `q` instead. */
   moveWaiter(r: number, q: number): void {
     this.unlink(this.on[r]!, r)

@@ -33,6 +33,8 @@ const INITIALIZED = 1
 /** Its last descriptor is closed. */
 const RELEASED = 2
 const LIVE = 4
+/** It is a fork's child's, and nobody has read of it yet: whoever forks holds it. */
+const UNHEARD = 8
 
 /** The userfaultfd contexts of one world. */
 export class Uffds {
@@ -117,6 +119,14 @@ export class Uffds {
   }
   setReleased(c: Uffd): void {
     this.i[(c << 3) + STATE]! |= RELEASED
+  }
+  /** Is it of a fork's child, of which nobody has read yet? */
+  isUnheard(c: Uffd): boolean {
+    return (this.i[(c << 3) + STATE]! & UNHEARD) !== 0
+  }
+  setUnheard(c: Uffd, yes: boolean): void {
+    if (yes) this.i[(c << 3) + STATE]! |= UNHEARD
+    else this.i[(c << 3) + STATE]! &= ~UNHEARD
   }
   /** Changes of the address space that were announced and not heard of yet (mmap_changing). */
   changing(c: Uffd): number {

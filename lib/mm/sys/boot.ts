@@ -1,4 +1,5 @@
 /** Boot: a machine with every floor's vtables and invariants in place. Floor 6. */
+import { checkUffds } from "../area/check-uffd.ts"
 import { checkAreas } from "../area/check.ts"
 import { OPS_FILE, OPS_HUGETLB, OPS_SECRET, OPS_SHM, OPS_SHMEM, OPS_SPECIAL, registerOps } from "../area/ops.ts"
 import type { KernelConfig } from "../base/config.ts"
@@ -28,7 +29,7 @@ export function boot(config: Partial<KernelConfig> = {}): Kernel {
     [OPS_HUGETLB, hugetlbOps]
   ] as const)
     if (registerOps(k, ops) !== row) vmBugOn(`row ${row} of operations is taken`)
-  k.checks.push(...checkAreas, ...checkPages, ...checkObjects, segmentsAreCounted)
+  k.checks.push(...checkAreas, ...checkUffds, ...checkPages, ...checkObjects, segmentsAreCounted)
   installTrap(k)
   return k
 }

@@ -78,8 +78,10 @@ function takeMessage(k: Kernel, task: Task, c: Uffd, into: Uint8Array): number {
   const event = k.runs.firstWaiter(k.runs.uffdQueue(c, Q_EVENTS))
   write(k, event, into)
   if (k.uffds.event(event) === UFFD.EVENT_FORK) {
-    const fd = installUffd(k, task, k.uffds.word(event, 0))
+    const child = k.uffds.word(event, 0)
+    const fd = installUffd(k, task, child)
     if (fd < 0) return fd
+    k.uffds.setUnheard(child, false)
     new DataView(into.buffer, into.byteOffset, MESSAGE).setUint32(8, fd, true)
   }
   k.uffds.clearEvent(event)

@@ -19,6 +19,7 @@ export const countsOf = (k: Kernel): Counts => ({
   "open file(s)": k.files.liveFiles,
   "System V segment(s)": k.shm.live,
   "object(s)": k.files.liveObjects,
+  "userfaultfd(s)": k.uffds.live,
   "page cache node(s)": k.xarray.live,
   "address space(s)": k.mms.live,
   "process(es)": k.tasks.live,

@@ -1,9 +1,12 @@
 /** A check that cannot fail checks nothing: one corruption for each sentence that checkMm and checkIdle can say. */
 import { readdirSync, readFileSync } from "node:fs"
 import { afterAll, describe, expect, it } from "vitest"
+import { VM_UFFD_MISSING } from "../../../lib/flags/bits.ts"
 import { SHARED } from "../../../lib/flags/MapFlags.ts"
 import { READ, WRITE } from "../../../lib/flags/ProtFlags.ts"
 import { PRESENT } from "../../../lib/flags/PteFlags.ts"
+import * as UFFD from "../../../lib/flags/UffdFlags.ts"
+import { uffdCreate, uffdGet } from "../../../lib/mm/area/uffd.ts"
 import { checkIdle, checkMm, findings } from "../../../lib/mm/area/check.ts"
 import { READ as READ_LOCK } from "../../../lib/mm/base/stop.ts"
 import type { Kernel } from "../../../lib/mm/kernel.ts"
@@ -13,9 +16,12 @@ import { FILE_REGULAR, FMODE_READ, FMODE_WRITE } from "../../../lib/mm/store/fil
 import { F_EXCLUSIVE } from "../../../lib/mm/store/frames.ts"
 import { RSS_ANON, TOTAL_VM } from "../../../lib/mm/store/mms.ts"
 import type { Segment } from "../../../lib/mm/store/shm.ts"
+import { Q_EVENTS, Q_READ, Q_READERS } from "../../../lib/mm/store/uffds.ts"
 import { VMA_DETACHED } from "../../../lib/mm/store/vmas.ts"
 import { fork } from "../../../lib/mm/sys/process.ts"
 import { shmat, shmget } from "../../../lib/mm/sys/shm.ts"
+import { uffdRegister } from "../../../lib/mm/sys/uffd-register.ts"
+import { installUffd, uffdApi, userfaultfd } from "../../../lib/mm/sys/userfaultfd.ts"
 import { userLoad8, userStore8 } from "../../../lib/mm/sys/trap.ts"
 import { bootTiny, call, HERE, spawnTask } from "../../../lib/proof/testing/calls.ts"
 import { mapPicture } from "../../../lib/proof/testing/picture.ts"
@@ -38,6 +44,9 @@ interface Scene {
   readonly big: number
   /** A segment that is attached once. */
   readonly segment: Segment
+  /** A userfaultfd that is open once, and the area that it answers for. */
+  readonly uffd: number
+  readonly answered: number
 }
 
 function scene(): Scene {
@@ -47,12 +56,15 @@ function scene(): Scene {
   createFile(k, "/f", FILE_REGULAR, 0)
   writeObject(k, k.paths.get("/f")!.obj, 0, new Uint8Array(3 * 4096).fill(9))
   installFd(k, task, openPath(k, "/f", FMODE_READ | FMODE_WRITE))
-  mapPicture(k, task, "aab.f.f", { f: { prot: READ | WRITE, flags: SHARED, fd: 0, pgoff: -4 } })
+  mapPicture(k, task, "aab.f.f..a", { f: { prot: READ | WRITE, flags: SHARED, fd: 0, pgoff: -4 } })
   for (const page of [0, 4]) userStore8(k, mm, (HERE + page) * 4096, 7)
   call(k, () => fork(k, task, "child"))
   userLoad8(k, mm, HERE * 4096)
   const id = shmget(k, task, 0, 4096, 0o600)
   call(k, () => shmat(k, task, id, (HERE + 20) * 4096, 0))
+  const fd = userfaultfd(k, task, 0)
+  uffdApi(k, task, fd, UFFD.API, 0)
+  call(k, () => uffdRegister(k, task, fd, (HERE + 9) * 4096, 4096, UFFD.REGISTER_MODE_MISSING))
   const big = spawnTask(k, "big")
   mapPicture(k, big, "a.".repeat(40))
   const v = (page: number): number => k.maple.lookup(mm, HERE + page)
@@ -68,8 +80,20 @@ function scene(): Scene {
     cached: follow(k, mm, HERE + 4),
     root: k.maple["root"][k.tasks.mm(big)]!,
     big: k.tasks.mm(big),
-    segment: k.shm.find(id)!
+    segment: k.shm.find(id)!,
+    uffd: k.files.private(k.tasks.file(task, fd)),
+    answered: v(9)
   }
+}
+
+/** A run that waits in a queue of userfaultfd `c`, and says `event`; it holds what it should. */
+function waits(k: Kernel, c: number, queue: number, event: number, of = 0): void {
+  const r = k.runs.alloc(0)
+  k.runs.current = r
+  k.uffds.setMessage(r, event, 0, of, 0, 0)
+  k.runs.enqueue(k.runs.uffdQueue(c, queue))
+  uffdGet(k, c)
+  if (queue === Q_EVENTS) k.uffds.addChanging(c, 1)
 }
 
 /** Puts the lower of two mappings of `obj` above the other. */
@@ -83,6 +107,12 @@ function turnOver(k: Kernel, obj: number): void {
   links[(below << 2) + (side ^ 1)] = root
   links[(below << 2) + 2] = 0
   k.mappings["roots"][obj] = below
+}
+
+/** Frees a userfaultfd that is open. */
+function freeUffd(k: Kernel, c: number): void {
+  k.uffds.addRefs(c, -1)
+  k.uffds.free(c)
 }
 
 /** What is broken, and the sentence that must be said of it. */
@@ -145,6 +175,35 @@ const corruptions: readonly (readonly [says: RegExp, what: (s: Scene) => void])[
   ],
   [/segment \d+ counts 2 attachments, and has 1/, ({ segment }) => segment.attached++],
   [/1 areas map segment \d+, which is gone/, ({ k, segment }) => k.shm.remove(segment)],
+  [/userfaultfd \d+ is freed and 1 still hold it/, ({ k, uffd }) => freeUffd(k, uffd)],
+  [/userfaultfd \d+ has 2 references and 1 holders/, ({ k, uffd }) => uffdGet(k, uffd)],
+  [/2 userfaultfds are counted, there are 1/, ({ k }) => k.uffds.live++],
+  [/run \d+ waits for userfaultfd 9, which is freed/, ({ k }) => waits(k, 9, Q_READERS, 0)],
+  [/waits for a fault's answer with message 0/, ({ k, uffd }) => waits(k, uffd, Q_READ, 0)],
+  [/waits to be heard with message 0/, ({ k, uffd }) => waits(k, uffd, Q_EVENTS, 0)],
+  [/tells of userfaultfd 1, which somebody has/, ({ k, uffd }) => waits(k, uffd, Q_EVENTS, UFFD.EVENT_FORK, uffd)],
+  [/has flags of a userfaultfd, and none/, ({ k, answered }) => k.vmas.setUffd(answered, 0)],
+  [
+    /has userfaultfd 1, and no flag of one/,
+    ({ k, answered }) => k.vmas.setFlags(answered, k.vmas.flags(answered) & ~VM_UFFD_MISSING, 0)
+  ],
+  [/names userfaultfd 9, which is freed/, ({ k, answered }) => k.vmas.setUffd(answered, 9)],
+  [/names userfaultfd 2, which is released/, ({ k, mm, answered }) => k.vmas.setUffd(answered, uffdCreate(k, mm, 0))],
+  [
+    /of mm \d+ names userfaultfd 2 of mm/,
+    ({ k, task, big, answered }) => {
+      const other = uffdCreate(k, big, 0)
+      installUffd(k, task, other)
+      k.vmas.setUffd(answered, other)
+    }
+  ],
+  [/mm \d+ is freed and 1 still hold it/, ({ k, uffd }) => (k.uffds["i"][(uffd << 3) + 5] = 7)],
+  [/mm \d+ has 1 references and 2 holders/, ({ k, mm }) => k.mms.addCount(mm, -1)],
+  [
+    /userfaultfd \d+ awaits 1 changes, nobody makes one/,
+    ({ k, uffd }) => (uffdGet(k, uffd), k.uffds.addChanging(uffd, 1))
+  ],
+  [/userfaultfd \d+ is a child's, and nobody forks/, ({ k, big }) => k.uffds.setUnheard(uffdCreate(k, big, 0), true)],
   [/tree of mm \d+: empty node/, ({ k, root }) => (k.maple["cnt"][k.maple["kid"][root << 4]!] = 0)],
   [/key \d+ of area \d+ is not its end/, ({ k, written }) => (k.vmas.end[written] = HERE + 1)],
   [/gap \d+ below area \d+, expected/, ({ k, fresh }) => (k.vmas.start[fresh] = HERE + 1.5)],
