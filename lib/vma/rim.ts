@@ -126,24 +126,32 @@ export const drive = <W extends StopName, A>(
   g: Verb<W, A>,
   first: Turn<W, A> | undefined,
   restore: Restore
-): Effect.Effect<A> =>
-  Effect.gen(function* () {
-    let t: Turn<W, A> = first ?? step(w, r, () => g.next(OK))
-    while (t.done !== true) {
-      const s: number = t.value
-      const performed = perform(w, r, s)
-      const ended = yield* Effect.exit((s & KILLABLE) !== 0 ? restore(performed) : performed)
-      if (Exit.isFailure(ended)) {
-        withdraw(w, r, s, g)
-        return yield* Effect.failCause(ended.cause)
-      }
+): Effect.Effect<A> => Effect.suspend(() => goOn(w, r, g, first ?? step(w, r, () => g.next(OK)), restore))
+
+/** Performs the stop that a verb has come to, and goes on with it. No Effect generator: that costs 1.3 us a stop. */
+const goOn = <W extends StopName, A>(
+  w: World,
+  r: number,
+  g: Verb<W, A>,
+  t: Turn<W, A>,
+  restore: Restore
+): Effect.Effect<A> => {
+  if (t.done === true) return Effect.succeed(t.value)
+  const s: number = t.value
+  const performed = perform(w, r, s)
+  return Effect.matchCauseEffect((s & KILLABLE) !== 0 ? restore(performed) : performed, {
+    onFailure: (cause) => {
+      withdraw(w, r, s, g)
+      return Effect.failCause(cause)
+    },
+    onSuccess: (reply) => {
       w.k.runs.state[r] = RUN_RUNNING
-      const reply = ended.value
-      t = step(w, r, () => g.next(reply))
+      const next = step(w, r, () => g.next(reply))
       unpin(w, r)
+      return goOn(w, r, g, next, restore)
     }
-    return t.value
   })
+}
 
 /** Interrupted, or a bug of ours: first the ticket, then the verb's own `finally`. */
 function withdraw<W extends StopName, A>(w: World, r: number, s: number, g: Verb<W, A>): void {
