@@ -43,7 +43,7 @@ const from = <A>(
   const mm = k.tasks.mm(p.pid)
   if (k.activeMm !== mm) switchMm(k, mm)
   k.runs.current = 0 // the fault that a miss may run is nobody's hook
-  // Small pieces are all or nothing: their two pages are translated before the first byte moves.
+  // Small pieces are all or nothing: their two pages are translated before the first byte moves, and they move in one turn.
   const last = start + length - 1
   if (length <= 8 && vpnOf(last) !== vpnOf(start)) {
     for (const at of [start, vpnOf(last) * PAGE_SIZE]) {
@@ -58,10 +58,10 @@ const from = <A>(
     const n = Math.min(PAGE_SIZE - (at % PAGE_SIZE), length - offset)
     const stopped = translate(p, at, write)
     if (stopped !== undefined) {
-      const done0 = offset
+      const done0 = length <= 8 ? 0 : offset
       const rest = (bytes: Uint8Array, where: number, more: number, count: number): void =>
         use(bytes, where, done0 + more, count)
-      return Effect.andThen(stopped, () => from(p, at, length - done0, write, rest, done))
+      return Effect.andThen(stopped, () => from(p, start + done0, length - done0, write, rest, done))
     }
     use(k.frames.bytes, k.tlb.baseFor(at, write) * 4 + (at % PAGE_SIZE), offset, n)
     offset += n

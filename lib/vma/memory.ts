@@ -32,34 +32,40 @@ const accessed = <A>(
     return k.tlb.takeFault() === FAULT_OK ? Effect.succeed(answer) : slow(p, word)
   })
 
+/** A value on its way: its bytes move in one turn, so that one place is enough. A buffer an access would cost as much as the
+ * fault that makes it necessary.
+ */
+const value8 = new Uint8Array(8)
+const view8 = new DataView(value8.buffer)
+
 const loaded =
   <A>(size: number, value: (view: DataView) => A) =>
-  (p: Process, at: Word): Effect.Effect<A, Signal> => {
-    const buffer = new Uint8Array(size)
-    return access(
+  (p: Process, at: Word): Effect.Effect<A, Signal> =>
+    access(
       p,
       at,
       size,
       false,
-      (bytes, from, offset, n) => buffer.set(bytes.subarray(from, from + n), offset),
-      () => value(new DataView(buffer.buffer))
+      (bytes, from, offset, n) => {
+        for (let i = 0; i < n; i++) value8[offset + i] = bytes[from + i]!
+      },
+      () => value(view8)
     )
-  }
 
 const stored =
   (size: number, fill: (view: DataView) => void) =>
-  (p: Process, at: Word): Effect.Effect<void, Signal> => {
-    const buffer = new Uint8Array(size)
-    fill(new DataView(buffer.buffer))
-    return access(
+  (p: Process, at: Word): Effect.Effect<void, Signal> =>
+    access(
       p,
       at,
       size,
       true,
-      (bytes, to, offset, n) => bytes.set(buffer.subarray(offset, offset + n), to),
+      (bytes, to, offset, n) => {
+        fill(view8)
+        for (let i = 0; i < n; i++) bytes[to + i] = value8[offset + i]!
+      },
       () => {}
     )
-  }
 
 const slow8 = loaded(1, (view) => view.getUint8(0))
 const slow16 = loaded(2, (view) => view.getUint16(0, true))
@@ -110,13 +116,35 @@ export const store64 = (at: Register, value: bigint): Access<void> =>
  * @returns a copy | a signal, and nothing was loaded
  */
 export const loadBytes = (at: Register, length: number): Access<Uint8Array> =>
-  accessed(at, undefined, (p, address) => loaded(length, (view) => new Uint8Array(view.buffer))(p, address))
+  accessed(at, undefined, (p, address) =>
+    Effect.suspend(() => {
+      const into = new Uint8Array(length)
+      return access(
+        p,
+        address,
+        length,
+        false,
+        (bytes, from, offset, n) => into.set(bytes.subarray(from, from + n), offset),
+        () => into
+      )
+    })
+  )
 
-/** Stores `bytes`.
+/** Stores `bytes`, as they are now.
  * @returns a signal
  * @partial pages before the one that gave the signal are written
  */
 export const storeBytes = (at: Register, bytes: Uint8Array): Access<void> =>
   accessed(at, undefined, (p, address) =>
-    stored(bytes.length, (view) => new Uint8Array(view.buffer).set(bytes))(p, address)
+    Effect.suspend(() => {
+      const from = new Uint8Array(bytes)
+      return access(
+        p,
+        address,
+        from.length,
+        true,
+        (memory, to, offset, n) => memory.set(from.subarray(offset, offset + n), to),
+        () => {}
+      )
+    })
   )

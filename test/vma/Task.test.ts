@@ -1,5 +1,5 @@
 import { Deferred, Effect, Exit, Fiber } from "effect"
-import { Kernel, MapFlags, Mm, ProtFlags, Task, Units } from "pagewright"
+import { Kernel, MapFlags, Mm, ProtFlags, Task, Units, Userfaultfd } from "pagewright"
 import { describe, expect, it } from "vitest"
 import { anonymous, checkTables, defectOf, one, onKernel, pageAt, rw, small, withMemory } from "./support.ts"
 
@@ -28,6 +28,42 @@ describe("Task", () => {
           const bytes = Uint8Array.from({ length: 9000 }, (_, i) => i & 255)
           yield* Task.storeBytes(Units.raw(base) + 100, bytes)
           expect(yield* Task.loadBytes(Units.raw(base) + 100, 9000)).toEqual(bytes)
+        })
+      )
+    ))
+
+  it("accesses that wait at the same time keep their bytes apart, across pages too", () =>
+    onKernel(
+      withMemory(3, (_, base) =>
+        Effect.gen(function* () {
+          const at = Units.raw(base)
+          yield* Userfaultfd.open((fresh) =>
+            Effect.gen(function* () {
+              const uffd = yield* fresh.api([])
+              const memory = yield* uffd.register(at, 3 * 4096, ["MISSING"])
+              const accesses = yield* Effect.forkChild(
+                Effect.all(
+                  [
+                    Task.store64(at + 4092, 0x1122334455667788n),
+                    Task.load64(at + 4080),
+                    Task.store64(at + 8188, 0x99aabbccddeeff00n),
+                    Task.load32(at + 4094 + 4096 - 8),
+                    Task.loadBytes(at + 4000, 8),
+                    Task.storeBytes(at + 8300, Uint8Array.of(1, 2, 3))
+                  ],
+                  { concurrency: "unbounded" }
+                )
+              )
+              yield* Effect.yieldNow
+              expect(yield* uffd.readEvents()).toHaveLength(6)
+              yield* memory.copyPage(at, new Uint8Array(3 * 4096).fill(7))
+              const [, first, , second, bytes] = yield* Fiber.join(accesses)
+              expect([first, second, ...bytes]).toEqual([0x0707070707070707n, 0x07070707, 7, 7, 7, 7, 7, 7, 7, 7])
+              expect(yield* Task.load64(at + 4092)).toBe(0x1122334455667788n)
+              expect(yield* Task.load64(at + 8188)).toBe(0x99aabbccddeeff00n)
+              expect([...(yield* Task.loadBytes(at + 8299, 5))]).toEqual([7, 1, 2, 3, 7])
+            })
+          )
         })
       )
     ))
