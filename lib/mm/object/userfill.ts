@@ -46,18 +46,18 @@ function entryOf(k: Kernel, v: Vma, cached: boolean, wp: boolean): number {
   return PRESENT | DIRTY | (pageProt(k, v) & ~WRITE) | (writable ? WRITE : 0) | (wp ? UFFD_WP : 0)
 }
 
-/** Copies the bytes of frame `from` (0: zeroes) to page `vpn` of `v`: a page of its own, or of the object if it is shared.
+/** Copies the page `from` to page `vpn` of `v`: a page of its own, or of the object if it is shared.
  * @returns OK | EEXIST | EFAULT | ENOMEM
  * @locks mmap or VMA, read or stronger; `v` has an anon_vma if it is private
  */
-export function fillCopy(k: Kernel, v: Vma, vpn: Vpn, from: Uint8Array | undefined, wp: boolean): number {
+export function fillCopy(k: Kernel, v: Vma, vpn: Vpn, from: Uint8Array, wp: boolean): number {
   return (k.vmas.flags(v) & VM_SHARED) !== 0 ? fillShmem(k, v, vpn, from, wp) : fillAnon(k, v, vpn, from, wp)
 }
 
-function fillAnon(k: Kernel, v: Vma, vpn: Vpn, from: Uint8Array | undefined, wp: boolean): number {
-  const p = k.frames.allocZeroed()
+function fillAnon(k: Kernel, v: Vma, vpn: Vpn, from: Uint8Array, wp: boolean): number {
+  const p = k.frames.alloc()
   if (p === 0) return ENOMEM
-  if (from !== undefined) k.frames.bytes.set(from, p * 4096)
+  k.frames.write(p, from)
   const slot = freeSlot(k, v, vpn, true)
   if (slot < 0) {
     k.frames.put(p)

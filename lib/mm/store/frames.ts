@@ -318,6 +318,11 @@ export class Frames {
     this.words.copyWithin(to << 10, from << 10, (from << 10) + 1024)
     this.rec[(to << 3) + FLAGS]! |= F_USED
   }
+  /** The bytes of frame `p` become `from`, all 4096. */
+  write(p: Pfn, from: Uint8Array): void {
+    this.bytes.set(from, p * 4096)
+    this.rec[(p << 3) + FLAGS]! |= F_USED
+  }
   /** Zeroes bytes `[a, b)` of frame p. */
   zero(p: Pfn, a: number, b: number): void {
     this.bytes.fill(0, p * 4096 + a, p * 4096 + b)

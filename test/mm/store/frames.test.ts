@@ -51,6 +51,20 @@ describe("frames", { timeout: 60_000 }, () => {
     expect(f.words.subarray(q * 1024, (q + 1) * 1024).every((w) => w === 0)).toBe(true)
   })
 
+  it("zeroes a frame that was written before it was ever zeroed", () => {
+    const f = ram(64)
+    f.alloc() // the last of all
+    const p = f.alloc()
+    f.write(p, new Uint8Array(4096).fill(7))
+    expect([f.bytes[p * 4096 - 1], f.bytes[p * 4096], f.bytes[p * 4096 + 4095], f.bytes[p * 4096 + 4096]]).toEqual([
+      0, 7, 7, 0
+    ])
+    f.put(p)
+    const q = f.allocZeroed()
+    expect(q).toBe(p)
+    expect(f.words.subarray(q * 1024, (q + 1) * 1024).every((w) => w === 0)).toBe(true)
+  })
+
   it("zeroes a frame that was used as part of a block before", () => {
     const f = ram(64)
     const block = f.allocOrder(2, true)
