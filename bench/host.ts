@@ -21,7 +21,7 @@ export function compile(): Host | string {
   const program = join(folder, "kernel")
   const source = fileURLToPath(new URL("kernel.c", import.meta.url))
   const compiler = process.env["CC"] ?? "cc"
-  const cc = spawnSync(compiler, ["-O2", "-o", program, source], { encoding: "utf8" })
+  const cc = spawnSync(compiler, ["-O2", "-pthread", "-o", program, source], { encoding: "utf8" })
   if (cc.status !== 0) {
     close()
     return cc.error === undefined

@@ -40,6 +40,7 @@ async function measure(group: Group): Promise<Figures> {
   else if (group === "rim") await (await import("./groups/rim.ts")).rim(figures)
   else if (group === "objects") await (await import("./groups/objects.ts")).objects(figures)
   else if (group === "proc") (await import("./groups/proc.ts")).proc(figures)
+  else if (group === "uffd") await (await import("./groups/uffd.ts")).uffd(figures)
   else if (group === "replay") await (await import("./groups/replay.ts")).replays(figures)
   else await (await import("./groups/api.ts")).api(figures)
   return figures
@@ -89,6 +90,10 @@ function print(lines: readonly Line[], notes: readonly string[], ms: number): vo
   console.log(table(lines))
   console.log(`\n${summary(lines)} (${(ms / 1000).toFixed(0)} s)`)
   console.log("theirs: the host kernel's CPU time for the same, or a loop over a plain typed array; best of all rounds")
+  if (lines.some((line) => line.id === "uffd.fault"))
+    console.log(
+      "of faults that two fibers settle: the wall clock of two threads on two processors; verbs alone: both on one"
+    )
   for (const note of notes) console.log(`note: ${note}`)
 }
 

@@ -1,7 +1,7 @@
 /** What is measured, and what it should cost: the targets of the design's performance.md. */
 
 /** Programs that measure, each in a process of its own: V8 compiles for what a process has seen. */
-export const groups = ["areas", "pages", "access", "boot", "rim", "api", "objects", "proc", "replay"] as const
+export const groups = ["areas", "pages", "access", "boot", "rim", "api", "uffd", "objects", "proc", "replay"] as const
 /** One of them. */
 export type Group = (typeof groups)[number]
 
@@ -68,7 +68,21 @@ export const rows: readonly Row[] = [
   { id: "rim.mmap", group: "rim", name: "rim: mmap + munmap, empty mm" },
   { id: "api.section", group: "api", name: "Locked.mmapRead, empty body", ns: 300 },
   { id: "api.mmap", group: "api", name: "Task.mmap + Task.munmap" },
+  { id: "api.loadBytes", group: "api", name: "Task.loadBytes of 64 pages, per page", ns: 4096 },
+  { id: "api.storeBytes", group: "api", name: "Task.storeBytes of 64 pages, per page", ns: 4096 },
   { id: "api.load", group: "api", name: "Task.load32, TLB hit" },
+  {
+    id: "uffd.fault",
+    group: "uffd",
+    name: "userfaultfd: read fault, read, COPY, wake; two fibers",
+    ns: 20_000,
+    rival: "kernel"
+  },
+  { id: "uffd.wp", group: "uffd", name: "userfaultfd: write fault, read, WRITEPROTECT; two fibers", rival: "kernel" },
+  { id: "uffd.core", group: "uffd", name: "userfaultfd: read fault, read, COPY, wake; verbs alone", rival: "kernel" },
+  { id: "uffd.copy", group: "uffd", name: "UFFDIO_COPY of 64 pages, per page", rival: "kernel" },
+  { id: "uffd.copy.bytes", group: "uffd", name: "UFFDIO_COPY of 64 pages of plain bytes, per page" },
+  { id: "uffd.fill", group: "uffd", name: "copyPage of 64 pages of plain bytes, per page", ns: 4096 },
   { id: "object.file", group: "objects", name: "file: fault that maps 4 cached pages, + invalidation" },
   {
     id: "object.own",
