@@ -1,5 +1,5 @@
 /** Sections: what stands in the type when they are over. What is refused: diagnostics/sections.ts, locks.ts, bodies.ts. */
-import { Effect, type Option } from "effect"
+import { Data, Effect, type Option } from "effect"
 import { type Fail, Locked, type Lockdep, type Mm, Units } from "pagewright"
 import { expectType } from "tsd"
 
@@ -25,3 +25,13 @@ expectType<Effect.Effect<number, Fail.Errno<"ESRCH">, Locked.Held<Locked.AfterUn
 )
 expectType<Effect.Effect<void, never, Lockdep.Takes<"i_mmap_rwsem">>>(Locked.iMmapRead(file, () => Effect.void))
 expectType<Effect.Effect<void>>(Locked.rcuRead(() => Effect.void))
+
+// errors of a program's own pass; Effect's are effects themselves, and no section holds on to itself through them
+class NotOurs extends Data.TaggedError("NotOurs")<{ readonly at: number }> {}
+expectType<Effect.Effect<never, NotOurs, Locked.Held<Locked.AfterUnlock> | Lockdep.Takes<"mmap_lock">>>(
+  Locked.mmapRead(user, () =>
+    Effect.gen(function* () {
+      return yield* new NotOurs({ at: 1 })
+    })
+  )
+)

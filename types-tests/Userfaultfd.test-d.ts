@@ -1,5 +1,5 @@
 /** A descriptor knows what it agreed on, a range its modes. What is refused: diagnostics/userfaultfd.ts. */
-import type { Effect } from "effect"
+import { Effect } from "effect"
 import { type Fail, type Lockdep, type Locked, type Task, Userfaultfd } from "pagewright"
 import { expectAssignable, expectNotAssignable, expectType } from "tsd"
 
@@ -16,4 +16,26 @@ expectType<
     Fail.Fail<Userfaultfd.OpenErrno>,
     Task.Task | Lockdep.Takes<"mmap_lock">
   >
->(Userfaultfd.queryFeatures)
+>(Userfaultfd.queryFeatures())
+
+// a descriptor that never waits can be polled; opening it says so, and only the literal does
+Userfaultfd.open(
+  (fresh) =>
+    Effect.gen(function* () {
+      const uffd = yield* fresh.api(["SIGBUS"])
+      expectType<boolean>(yield* uffd.pollEvents("1 second"))
+    }),
+  { nonBlocking: true }
+)
+
+// answers are whole or fail; a part is EAGAIN, which says how much
+declare const range: Userfaultfd.Registered<"MISSING" | "WP", Here>
+expectType<
+  Effect.Effect<
+    void,
+    Fail.Fail<Userfaultfd.AnswerErrno> | Userfaultfd.Again,
+    Locked.Held<Here> | Lockdep.Takes<"mmap_lock">
+  >
+>(range.copyPage(0, new Uint8Array(4096), { wp: true }))
+declare const again: Userfaultfd.Again
+expectType<number>(again.done)

@@ -68,9 +68,13 @@ export const make = <T extends ErrnoName>(name: T): Errno<T> => all[name]
  */
 export const fail = <T extends ErrnoName>(name: T): Effect.Effect<never, Errno<T>> => Effect.fail(all[name])
 
-/** Says whether a value is a failure made here. */
+/** Says whether a value is a failure made here, or one that says more than its errno. */
 export const isFail = (u: unknown): u is Fail<ErrnoName> =>
-  typeof u === "object" && u !== null && "_tag" in u && Object.values<unknown>(all).includes(u)
+  typeof u === "object" &&
+  u !== null &&
+  "_tag" in u &&
+  "errno" in u &&
+  Object.values<Errno<ErrnoName>>(all).some(({ _tag, errno }) => _tag === u._tag && errno === u.errno)
 
 /** The failure that a C function's negative result stands for.
  * @param errno - negative, as the core returns it

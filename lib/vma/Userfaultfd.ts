@@ -6,7 +6,8 @@
  * answer needs its mode, and nothing outlives the section. What only the kernel knows comes as a typed failure.
  * @source fs/userfaultfd.c, include/uapi/linux/userfaultfd.h (v6.18)
  */
-import { Effect } from "effect"
+import type { Effect } from "effect"
+import * as UFFD from "../flags/UffdFlags.ts"
 import type { Fail } from "./Fail.ts"
 import type { Takes } from "./Lockdep.ts"
 import { onProcess, type Task } from "./process.ts"
@@ -16,13 +17,19 @@ import type { Feature, UffdFresh } from "./uffd-handle.ts"
 import { available, type Descriptor, openDescriptor, uffdOf } from "./userfault.ts"
 
 export type {
+  Again,
   Answer,
+  Answered,
   AnswerErrno,
   Event,
   Feature,
+  Giving,
+  Granted,
   Grants,
   Mode,
+  Moving,
   ProtectingAnswer,
+  RangeIoctl,
   Registered,
   Uffd,
   UffdFresh
@@ -35,9 +42,10 @@ type Q<Fx> = Effect.Services<Fx>
 /** What opening may fail with. EPERM: not only faults of user mode, without the right. */
 export type OpenErrno = "EINVAL" | "EMFILE" | "ENFILE" | "ENOMEM" | "EPERM"
 
-/** Opens a descriptor for the current process's address space, and closes it when the body is over: every range is
- * unregistered then, and everybody who waits goes on.
- * @param options - userModeOnly: faults of the kernel's own accesses are not answered; needs no right
+/** Opens a descriptor for the current process's address space, and closes it when the body is over, with those of children
+ * that forked: every range is unregistered then, and everybody who waits goes on.
+ * @param options - nonBlocking: `readEvents` never waits, `pollEvents` does; userModeOnly: faults of the kernel's own accesses
+ *   are not answered, which needs no right
  * @returns what the body does | EPERM | ENOMEM, ENFILE, EMFILE no room
  * @example
  * ```ts
@@ -56,15 +64,24 @@ export type OpenErrno = "EINVAL" | "EMFILE" | "ENFILE" | "ENOMEM" | "EPERM"
  * @locks none held
  * @source fs/userfaultfd.c new_userfaultfd, userfaultfd_release (v6.18)
  */
-export const open = <Fx extends AnyEffect>(
-  body: <here extends AfterUnlock>(uffd: UffdFresh<here>) => Stay<A<Fx>, E<Fx>, Body<Fx, here>>,
-  options: { readonly userModeOnly?: boolean } = {}
+export const open = <Fx extends AnyEffect, const N extends boolean = false>(
+  body: <here extends AfterUnlock>(
+    uffd: UffdFresh<here, [N] extends [true] ? "O_NONBLOCK" : never>
+  ) => Stay<A<Fx>, E<Fx>, Body<Fx, here>>,
+  options: { readonly nonBlocking?: N; readonly userModeOnly?: boolean } = {}
 ): Effect.Effect<A<Fx>, E<Fx> | Fail<OpenErrno>, Release<Q<Fx>> | Task | Takes<"mmap_lock">> =>
-  onProcess((p) => openDescriptor(p, options.userModeOnly === true, (d: Descriptor) => ran<Fx>(body(uffdOf(d)))))
+  onProcess((p) => {
+    const opening = { flags: flagsOf(options), hook: "uffd_create_fd_nosys" }
+    return openDescriptor(p, opening, (d: Descriptor) => ran<Fx>(body(uffdOf(d))))
+  })
 
-/** The features that this kernel has. Opens a descriptor of its own, and closes it.
+/** The features that this kernel has, whatever any descriptor agrees on. Opens a descriptor of its own, and closes it.
  * @returns as `open`
  */
-export const queryFeatures: Effect.Effect<ReadonlySet<Feature>, Fail<OpenErrno>, Task | Takes<"mmap_lock">> = onProcess(
-  (p) => openDescriptor(p, true, (d) => Effect.sync(() => available(d)))
-)
+export const queryFeatures = (
+  options: { readonly userModeOnly?: boolean } = {}
+): Effect.Effect<ReadonlySet<Feature>, Fail<OpenErrno>, Task | Takes<"mmap_lock">> =>
+  onProcess((p) => openDescriptor(p, { flags: flagsOf(options), hook: "uffd_query_features_nosys" }, available))
+
+const flagsOf = ({ nonBlocking, userModeOnly }: { nonBlocking?: boolean; userModeOnly?: boolean }): number =>
+  (nonBlocking === true ? UFFD.NONBLOCK : 0) | (userModeOnly === true ? UFFD.USER_MODE_ONLY : 0)

@@ -7,7 +7,7 @@
  * - The body answers `Services | Holding<here>`: another symbol than `Held`, or TypeScript folds the two.
  * - `Fx` is inferred whole (a union of Effects, where the body is a ternary), its parts are computed from it.
  */
-import type { Effect, Exit, Fiber, Option, Result } from "effect"
+import type { Cause, Effect, Exit, Fiber, Option, Result } from "effect"
 
 declare const afterUnlock: unique symbol
 /** Key of the tag that ties a reference to its section; the name is what the compiler says. */
@@ -44,27 +44,32 @@ type Leaks<X> = 0 extends 1 & X
     ? never
     : X extends Held<AfterUnlock>
       ? true
-      : X extends Effect.Effect<infer A, infer E, infer R>
-        ? Held<AfterUnlock> extends R
-          ? true
-          : Leaks<A> | Leaks<E>
-        : X extends (...args: never) => infer A
-          ? Leaks<A>
-          : X extends readonly (infer A)[]
+      : X extends Cause.YieldableError // an Effect that fails with itself: only what it says
+        ? { [K in Exclude<keyof X, keyof Cause.YieldableError>]: Within<X[K]> }[Exclude<
+            keyof X,
+            keyof Cause.YieldableError
+          >]
+        : X extends Effect.Effect<infer A, infer E, infer R>
+          ? Held<AfterUnlock> extends R
+            ? true
+            : Leaks<A> | Leaks<E>
+          : X extends (...args: never) => infer A
             ? Leaks<A>
-            : X extends ReadonlyMap<infer K, infer V>
-              ? Leaks<K> | Leaks<V>
-              : X extends ReadonlySet<infer A> | Promise<infer A> | Iterator<infer A>
-                ? Leaks<A>
-                : X extends
-                      | Option.Option<infer A>
-                      | Exit.Exit<infer A, infer A>
-                      | Fiber.Fiber<infer A, infer A>
-                      | Result.Result<infer A, infer A>
+            : X extends readonly (infer A)[]
+              ? Leaks<A>
+              : X extends ReadonlyMap<infer K, infer V>
+                ? Leaks<K> | Leaks<V>
+                : X extends ReadonlySet<infer A> | Promise<infer A> | Iterator<infer A>
                   ? Leaks<A>
-                  : X extends object
-                    ? { [K in keyof X]-?: Within<X[K]> }[keyof X]
-                    : never
+                  : X extends
+                        | Option.Option<infer A>
+                        | Exit.Exit<infer A, infer A>
+                        | Fiber.Fiber<infer A, infer A>
+                        | Result.Result<infer A, infer A>
+                    ? Leaks<A>
+                    : X extends object
+                      ? { [K in keyof X]-?: Within<X[K]> }[keyof X]
+                      : never
 type Within<X> =
   Is<X> extends never
     ? X extends readonly (infer A)[]

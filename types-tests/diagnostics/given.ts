@@ -1,5 +1,5 @@
 /** What the snippets beside this file take for granted. Never run. */
-import { Context, type Effect } from "effect"
+import { Context, Data, type Effect } from "effect"
 import type { Fail, Kernel, Lockdep, Locked, Mm, Page, VmaRef } from "pagewright"
 import { Units } from "pagewright"
 
@@ -22,3 +22,9 @@ export declare const copyToUser: Effect.Effect<void, Fail.Fail<"EFAULT">, Lockde
 
 /** A service that a driver needs. */
 export class Db extends Context.Service<Db, { readonly load: Effect.Effect<Page.Page, Fail.Fail<"EIO">> }>()("Db") {}
+
+/** An error of a program's own. */
+declare class NotOurs<T> extends Data.TaggedError("NotOurs")<{ readonly about: unknown }> {
+  declare readonly what: T
+}
+export declare const notOurs: <T>(what: T) => NotOurs<T>

@@ -1,7 +1,7 @@
 /** Sections: what a lock lends cannot leave it. */
 import { Effect, Fiber } from "effect"
 import { Locked, type Mm, Task, type VmaRef } from "pagewright"
-import { at, mm, one, sameSection } from "./given.ts"
+import { at, mm, notOurs, one, sameSection } from "./given.ts"
 
 //: M01 return a VMA from its section [R-LOCK-04, R-REF-01]
 export const m01 = Locked.withUser(mm, (mm) => Locked.mmapRead(mm, (mmap) => Effect.gen(function*() {
@@ -68,6 +68,17 @@ export const m06 = Locked.withUser(mm, (mm) => Locked.mmapRead(mm, (mmap) => Eff
 export const m06x = Locked.withUser(mm, (mm) => Locked.mmapRead(mm, (mmap) => Effect.gen(function*() {
   const vma = yield* mmap.vmaLookup(at)
   return yield* Effect.fail({ _tag: "TooShort", vma } as const)
+})))
+
+//: M06b fail with an error that holds on to the VMA
+export const m06b = Locked.withUser(mm, (mm) => Locked.mmapRead(mm, (mmap) => Effect.gen(function*() {
+  const vma = yield* mmap.vmaLookup(at)
+  return yield* notOurs(vma.end)
+})))
+//! refused
+export const m06bx = Locked.withUser(mm, (mm) => Locked.mmapRead(mm, (mmap) => Effect.gen(function*() {
+  const vma = yield* mmap.vmaLookup(at)
+  return yield* notOurs(vma)
 })))
 
 //: M07 start a kernel thread that uses the VMA [R-REF-11, R-LOCK-02, R-LOCK-09]

@@ -58,6 +58,30 @@ export const m58x = Userfaultfd.open((fresh) => Effect.gen(function*() {
   yield* range.zeroPage(at, one)
 }))
 
+//: M58b give a page protected where nobody would be told of writes
+export const m58b = Userfaultfd.open((fresh) => Effect.gen(function*() {
+  const uffd = yield* fresh.api(["PAGEFAULT_FLAG_WP"])
+  const range = yield* uffd.register(at, one, ["MISSING", "WP"])
+  yield* range.copyPage(at, new Uint8Array(4096), { wp: true })
+}))
+//! refused
+export const m58bx = Userfaultfd.open((fresh) => Effect.gen(function*() {
+  const uffd = yield* fresh.api(["PAGEFAULT_FLAG_WP"])
+  const range = yield* uffd.register(at, one, ["MISSING"])
+  yield* range.copyPage(at, new Uint8Array(4096), { wp: true })
+}))
+
+//: M58c poll a descriptor whose reads wait
+export const m58c = Userfaultfd.open((fresh) => Effect.gen(function*() {
+  const uffd = yield* fresh.api([])
+  return yield* uffd.pollEvents("1 second")
+}), { nonBlocking: true })
+//! refused
+export const m58cx = Userfaultfd.open((fresh) => Effect.gen(function*() {
+  const uffd = yield* fresh.api([])
+  return yield* uffd.pollEvents("1 second")
+}))
+
 //: M59 a misspelt feature
 export const m59 = Userfaultfd.open((fresh) => Effect.asVoid(fresh.api(["PAGEFAULT_FLAG_WP"])))
 //! refused

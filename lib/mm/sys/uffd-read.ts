@@ -16,9 +16,9 @@ import type { FaultStops } from "../page/fault.ts"
 import { FILE_NONBLOCK } from "../store/files.ts"
 import type { Task } from "../store/tasks.ts"
 import { Q_EVENTS, Q_PENDING, Q_READ, Q_READERS, type Uffd } from "../store/uffds.ts"
-import { uffdFile } from "./uffd-args.ts"
+import { anyUffdFile, uffdFile } from "./uffd-args.ts"
 import { copyToUser } from "./usercopy.ts"
-import { installUffd } from "./userfaultfd.ts"
+import { installUffd, pollOf } from "./userfaultfd.ts"
 
 /** Bytes of a message. */
 export const MESSAGE = 32
@@ -42,9 +42,7 @@ export function* uffdRead(k: Kernel, task: Task, fd: Word, into: Uint8Array): Ve
       while (!isReadable(k, c)) {
         if (done > 0) return done
         if (!waits || k.uffds.isReleased(c)) return EAGAIN
-        k.runs.a[k.runs.current] = c
-        k.runs.enqueue(k.runs.uffdQueue(c, Q_READERS))
-        yield k.runs.stop<"WAIT_UFFD">(WAIT_UFFD | KILLABLE | (U_READ << 4))
+        yield* waitForMessage(k, c)
       }
       const r = takeMessage(k, task, c, into.subarray(done, done + MESSAGE))
       if (r < 0) return done > 0 ? done : r
@@ -56,7 +54,34 @@ export function* uffdRead(k: Kernel, task: Task, fd: Word, into: Uint8Array): Ve
   }
 }
 
-/** The same into the caller's memory.
+/** poll(2) without end: waits until there is a message.
+ * @returns POLLIN | POLLERR reads could wait, or no handshake yet | EBADF | ENOTTY another kind of file
+ * @locks none
+ * @source fs/userfaultfd.c userfaultfd_poll (v6.18)
+ */
+export function* uffdPollWait(k: Kernel, task: Task, fd: Word): Verb<"WAIT_UFFD"> {
+  const f = anyUffdFile(k, task, fd)
+  if (f < 0) return f
+  fget(k, f)
+  try {
+    for (;;) {
+      const bits = pollOf(k, f)
+      if (bits !== 0) return bits
+      yield* waitForMessage(k, k.files.private(f))
+    }
+  } finally {
+    fput(k, f)
+  }
+}
+
+/** Everybody who waits for a message is woken by the next one, and looks again. */
+function* waitForMessage(k: Kernel, c: Uffd): Verb<"WAIT_UFFD", void> {
+  k.runs.a[k.runs.current] = c
+  k.runs.enqueue(k.runs.uffdQueue(c, Q_READERS))
+  yield k.runs.stop<"WAIT_UFFD">(WAIT_UFFD | KILLABLE | (U_READ << 4))
+}
+
+/** `uffdRead` into the caller's memory.
  * @returns as `uffdRead` | EFAULT the memory cannot be written: the messages are lost
  * @locks none held
  */

@@ -55,13 +55,14 @@ export function installUffd(k: Kernel, task: Task, c: Uffd): number {
   return installFd(k, task, f)
 }
 
-/** UFFDIO_API: the version, and the features that are wanted. Once a descriptor. `k.out[0]` is every feature there is.
+/** UFFDIO_API: the version, and the features that are wanted. Once a descriptor. `k.out[0]` is every feature there is,
+ * `k.out[1]` the lower word of the mask of ioctls.
  * @param features - UffdFlags FEATURE_*
  * @returns OK | EBADF | ENOTTY | EINVAL another version, an unknown feature, or agreed already | EPERM EVENT_FORK without
  *   CAP_SYS_PTRACE
  */
 export function uffdApi(k: Kernel, task: Task, fd: Word, api: Word, features: Word): number {
-  k.out[0] = 0
+  k.out[0] = k.out[1] = 0
   const f = anyUffdFile(k, task, fd)
   if (f < 0) return f
   if (lowBits(api) !== UFFD.API || highBits(api) !== 0) return EINVAL
@@ -73,6 +74,7 @@ export function uffdApi(k: Kernel, task: Task, fd: Word, api: Word, features: Wo
   if (k.uffds.isInitialized(c)) return EINVAL
   k.uffds.initialize(c, wanted)
   k.out[0] = UFFD.FEATURES
+  k.out[1] = Number(UFFD.API_IOCTLS & 0xffffffffn)
   return OK
 }
 
