@@ -98,12 +98,9 @@ export const restore = (
           const area = areaOf(address)
           if (area === undefined) return
           if (!stored.has(address)) {
-            const bytes = yield* Effect.catchTag(
-              area.range.zeroPage(address, PAGE),
-              ["EEXIST", "ENOENT"],
-              () => Effect.succeed(0) // another fault in the page was answered, or nothing is registered any more: it goes on
-            )
-            progress.zero += bytes / PAGE
+            const filled = Effect.map(area.range.zeroPage(address, PAGE), () => void progress.zero++)
+            // another fault in the page was answered, or nothing is registered any more: it goes on
+            yield* Effect.catchTag(filled, ["EEXIST", "ENOENT"], () => Effect.void)
             return
           }
           if (!left.has(address)) return

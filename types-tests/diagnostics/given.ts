@@ -1,5 +1,5 @@
 /** What the snippets beside this file take for granted. Never run. */
-import { Context, Data, type Effect } from "effect"
+import { type Cause, Context, type Effect } from "effect"
 import type { Fail, Kernel, Lockdep, Locked, Mm, Page, VmaRef } from "pagewright"
 import { Units } from "pagewright"
 
@@ -24,7 +24,5 @@ export declare const copyToUser: Effect.Effect<void, Fail.Fail<"EFAULT">, Lockde
 export class Db extends Context.Service<Db, { readonly load: Effect.Effect<Page.Page, Fail.Fail<"EIO">> }>()("Db") {}
 
 /** An error of a program's own. */
-declare class NotOurs<T> extends Data.TaggedError("NotOurs")<{ readonly about: unknown }> {
-  declare readonly what: T
-}
+type NotOurs<T> = Cause.YieldableError & { readonly _tag: "NotOurs"; readonly what: T }
 export declare const notOurs: <T>(what: T) => NotOurs<T>
