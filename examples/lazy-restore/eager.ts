@@ -20,7 +20,7 @@ export const restoreFirst = (image: Image) =>
       const rows = image.pages.slice(row, row + BATCH)
       const bytes = yield* image.read(row, rows.length)
       if (goodPages(image, row, bytes) < rows.length)
-        return yield* Effect.fail(new ImageError({ message: "no task can be restored: a page is damaged" }))
+        return yield* new ImageError({ message: "no task can be restored: a page is damaged" })
       for (const [i, { address }] of rows.entries())
         yield* Task.storeBytes(address, bytes.subarray(i * PAGE, (i + 1) * PAGE))
     }

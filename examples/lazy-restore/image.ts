@@ -33,7 +33,7 @@ export interface Area {
 }
 
 /** A page that is in the file. */
-export interface Stored {
+interface Stored {
   readonly address: number
   readonly checksum: number
 }
@@ -62,7 +62,7 @@ export const goodPages = ({ pages }: Table, row: number, bytes: Uint8Array): num
   return n
 }
 
-const refused = (message: string) => Effect.fail(new ImageError({ message: `no task can be restored: ${message}` }))
+const refused = (message: string) => new ImageError({ message: `no task can be restored: ${message}` })
 
 /** A file of the host, closed when the Scope ends. */
 const opened = (path: string, mode: "r" | "w") =>

@@ -173,5 +173,5 @@ const story = Effect.gen(function* () {
 
 export default Kernel.scenario(
   { name: "lazy-restore", ...machine },
-  Effect.catch(story, (e) => (e._tag === "CheckFailed" ? Effect.fail(e) : Effect.die(e)))
+  Effect.catchIf(story, (e) => e._tag !== "CheckFailed", Effect.die)
 )

@@ -95,7 +95,8 @@ const step = (cpu: Task.Cpu): Stop => {
     case "branch":
       if (cpu.load32(target) !== left) next = number
       break
-    default:
+    case "halt":
+    case undefined:
       return "halt"
   }
   stop = cpu.takeFault()

@@ -31,7 +31,7 @@ export const areas = Effect.gen(function* () {
     if (name === "[stack]" && (yield* present(area)).length === 0) continue
     if (inode !== 0 || (flags & VMA_SHARED) !== 0) {
       const what = `the area at ${Units.hex(start)} is of ${name ?? "memory that is shared"}`
-      return yield* Effect.fail(new ImageError({ message: `this task cannot be saved: ${what}` }))
+      return yield* new ImageError({ message: `this task cannot be saved: ${what}` })
     }
     found.push(area)
   }
