@@ -137,6 +137,22 @@ describe("lazy restore", () => {
       })
     ))
 
+  it("where nobody can answer any more the task ends first: it never sees zeroes for what was in the file", () =>
+    onKernel(
+      Effect.gen(function* () {
+        const file = yield* saved(middle)
+        let seen: number | undefined
+        const broken = (image: Image): Image => ({ ...image, read: () => Effect.die("the disk is gone") })
+        const task = () =>
+          Effect.map(Task.load32(0x1000_0000), (value) => {
+            seen = value
+          })
+        const exit = yield* Effect.exit(restored(file, task, broken))
+        expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toBe("the disk is gone")
+        expect(seen).toBeUndefined()
+      })
+    ))
+
   it("the task goes on before its memory is there: its first instruction needs two blocks of it", () =>
     onKernel(
       Effect.gen(function* () {

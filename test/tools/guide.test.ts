@@ -22,6 +22,7 @@ const blocksOf = (page: string): readonly Block[] => {
 
 const first = blocksOf("first-driver.md")
 const locks = blocksOf("locks-sections-flags.md")
+const uffd = blocksOf("userfaultfd.md")
 const program = (name: string): string => readFileSync(join(guide, "programs", name), "utf8")
 
 /** The first guide's mistakes: one edit of the program each. */
@@ -49,13 +50,23 @@ function compile(files: ReadonlyMap<string, string>): ReadonlyMap<string, string
   return said
 }
 
-const given = locks.find((one) => one.label === "given")!.code
-const pairs = locks.flatMap(({ label, code }, i) =>
-  label === "accepted" || label === "refused"
-    ? [{ file: `${i}-${label}.ts`, code: given + code, expected: label === "refused" ? locks[i + 1]!.code : undefined }]
-    : []
-)
-const names = ["hello.ts", "greeter.ts", "unseen.ts"]
+/** The pieces of a page, each behind the lines that they share, with what the compiler is to say. */
+const piecesOf = (page: string, blocks: readonly Block[]) => {
+  const given = blocks.find((one) => one.label === "given")!.code
+  return blocks.flatMap(({ label, code }, i) =>
+    label === "accepted" || label === "refused"
+      ? [
+          {
+            file: `${page}-${i}-${label}.ts`,
+            code: given + code,
+            expected: label === "refused" ? blocks[i + 1]!.code : undefined
+          }
+        ]
+      : []
+  )
+}
+const pairs = [...piecesOf("locks", locks), ...piecesOf("uffd", uffd)]
+const names = ["hello.ts", "greeter.ts", "unseen.ts", "answer.ts", "events.ts"]
 const said = compile(
   new Map([
     ...pairs.map(({ file, code }) => [file, code] as const),
@@ -65,7 +76,7 @@ const said = compile(
 )
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-describe("locks, sections and flags", () => {
+describe("what is a type", () => {
   it("there are programs of both kinds", () => expect(pairs.length).toBeGreaterThan(15))
   it.each(pairs)("$file: the compiler says what the page says", ({ file, expected }) => {
     expect(said.get(file)).toBe(expected)
@@ -73,10 +84,14 @@ describe("locks, sections and flags", () => {
 })
 
 describe("whole programs", () => {
-  const printed = [...first, ...locks].filter(({ label }) => label.startsWith("output of "))
-  it.each(first.filter(({ label }) => label.endsWith(".ts") && !label.includes(" ")))(
+  const printed = [...first, ...locks, ...uffd].filter(({ label }) => label.startsWith("output of "))
+  it.each([...first, ...uffd].filter(({ label }) => label.endsWith(".ts") && !label.includes(" ")))(
     "$label stands in the guide as it is in its file",
     ({ label, code }) => expect(code).toBe(program(label))
+  )
+  it.each(uffd.filter(({ label }) => label.startsWith("part of ")))(
+    "$label stands in the guide as it is in its file",
+    ({ label, code }) => expect(program(label.slice("part of ".length))).toContain(code)
   )
   it.each(names)("%s compiles", (name) => expect(said.get(name)).toBeUndefined())
   it("a missing flag is refused in the words of the guide", () => {
