@@ -35,3 +35,10 @@ expectType<Effect.Effect<never, NotOurs, Locked.Held<Locked.AfterUnlock> | Lockd
     })
   )
 )
+
+// so do results whose type contains itself
+type Json = string | readonly Json[]
+declare const json: Json
+expectType<Effect.Effect<Json, never, Locked.Held<Locked.AfterUnlock> | Lockdep.Takes<"mmap_lock">>>(
+  Locked.mmapRead(user, () => Effect.succeed(json))
+)

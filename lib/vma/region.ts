@@ -36,40 +36,43 @@ export type Release<Q> = Q extends infer One ? (Same<One, Held<AfterUnlock>> ext
 /** Any Effect at all: what a section infers its body as. */
 export type AnyEffect = Effect.Effect<unknown, unknown, unknown>
 
-// A shallow probe, three levels deep, whose only job is the one-line message; invariance catches what it misses.
+// A shallow probe, whose only job is the one-line message; invariance catches what it misses. Types may contain themselves
+// (`type Json = Json[] | string`): after four levels of arrays, functions and the like it looks no further.
 type Is<X> = 0 extends 1 & X ? never : X extends Held<AfterUnlock> ? true : never
-type Leaks<X> = 0 extends 1 & X
+type Leaks<X, Deep extends 0[] = []> = Deep["length"] extends 4
   ? never
-  : X extends string | number | bigint | boolean | symbol | null | undefined | void
+  : 0 extends 1 & X
     ? never
-    : X extends Held<AfterUnlock>
-      ? true
-      : X extends Cause.YieldableError // an Effect that fails with itself: only what it says
-        ? { [K in Exclude<keyof X, keyof Cause.YieldableError>]: Within<X[K]> }[Exclude<
-            keyof X,
-            keyof Cause.YieldableError
-          >]
-        : X extends Effect.Effect<infer A, infer E, infer R>
-          ? Held<AfterUnlock> extends R
-            ? true
-            : Leaks<A> | Leaks<E>
-          : X extends (...args: never) => infer A
-            ? Leaks<A>
-            : X extends readonly (infer A)[]
-              ? Leaks<A>
-              : X extends ReadonlyMap<infer K, infer V>
-                ? Leaks<K> | Leaks<V>
-                : X extends ReadonlySet<infer A> | Promise<infer A> | Iterator<infer A>
-                  ? Leaks<A>
-                  : X extends
-                        | Option.Option<infer A>
-                        | Exit.Exit<infer A, infer A>
-                        | Fiber.Fiber<infer A, infer A>
-                        | Result.Result<infer A, infer A>
-                    ? Leaks<A>
-                    : X extends object
-                      ? { [K in keyof X]-?: Within<X[K]> }[keyof X]
-                      : never
+    : X extends string | number | bigint | boolean | symbol | null | undefined | void
+      ? never
+      : X extends Held<AfterUnlock>
+        ? true
+        : X extends Cause.YieldableError // an Effect that fails with itself: only what it says
+          ? { [K in Exclude<keyof X, keyof Cause.YieldableError>]: Within<X[K]> }[Exclude<
+              keyof X,
+              keyof Cause.YieldableError
+            >]
+          : X extends Effect.Effect<infer A, infer E, infer R>
+            ? Held<AfterUnlock> extends R
+              ? true
+              : Leaks<A, [...Deep, 0]> | Leaks<E, [...Deep, 0]>
+            : X extends (...args: never) => infer A
+              ? Leaks<A, [...Deep, 0]>
+              : X extends readonly (infer A)[]
+                ? Leaks<A, [...Deep, 0]>
+                : X extends ReadonlyMap<infer K, infer V>
+                  ? Leaks<K, [...Deep, 0]> | Leaks<V, [...Deep, 0]>
+                  : X extends ReadonlySet<infer A> | Promise<infer A> | Iterator<infer A>
+                    ? Leaks<A, [...Deep, 0]>
+                    : X extends
+                          | Option.Option<infer A>
+                          | Exit.Exit<infer A, infer A>
+                          | Fiber.Fiber<infer A, infer A>
+                          | Result.Result<infer A, infer A>
+                      ? Leaks<A, [...Deep, 0]>
+                      : X extends object
+                        ? { [K in keyof X]-?: Within<X[K]> }[keyof X]
+                        : never
 type Within<X> =
   Is<X> extends never
     ? X extends readonly (infer A)[]
