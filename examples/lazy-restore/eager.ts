@@ -1,7 +1,7 @@
 /** Eager restore, for comparison: every page is read and put where it was, and then the task may go on. */
 import { Effect } from "effect"
 import { MapFlags, ProtFlags, Task } from "pagewright"
-import { type Area, goodPages, type Image, ImageError, PAGE } from "./image.ts"
+import { type Area, isGood, type Image, ImageError, PAGE } from "./image.ts"
 
 /** Pages that are read at once. */
 const BATCH = 64
@@ -19,10 +19,12 @@ export const restoreFirst = (image: Image) =>
     for (let row = 0; row < image.pages.length; row += BATCH) {
       const rows = image.pages.slice(row, row + BATCH)
       const bytes = yield* image.read(row, rows.length)
-      if (goodPages(image, row, bytes) < rows.length)
-        return yield* new ImageError({ message: "no task can be restored: a page is damaged" })
-      for (const [i, { address }] of rows.entries())
-        yield* Task.storeBytes(address, bytes.subarray(i * PAGE, (i + 1) * PAGE))
+      for (const [i, { address }] of rows.entries()) {
+        const page = bytes.subarray(i * PAGE, (i + 1) * PAGE)
+        if (!isGood(image, row + i, page))
+          return yield* new ImageError({ message: "no task can be restored: a page is damaged" })
+        yield* Task.storeBytes(address, page)
+      }
     }
     for (const { length, prot, start } of image.areas) yield* Task.mprotect(start, length, prot)
   })

@@ -52,15 +52,9 @@ export interface Image extends Table {
   readonly pagesRead: () => number
 }
 
-/** How many of the pages of `bytes`, the first of which is row `row` of the table, are as they were saved, up to one that is
- * not.
- */
-export const goodPages = ({ pages }: Table, row: number, bytes: Uint8Array): number => {
-  let n = 0
-  while ((n + 1) * PAGE <= bytes.length && crc32(bytes.subarray(n * PAGE, (n + 1) * PAGE)) === pages[row + n]?.checksum)
-    n++
-  return n
-}
+/** Is a page as it was saved? `row` is its row of the table. */
+export const isGood = ({ pages }: Table, row: number, bytes: Uint8Array): boolean =>
+  bytes.length === PAGE && crc32(bytes) === pages[row]?.checksum
 
 const refused = (message: string) => new ImageError({ message: `no task can be restored: ${message}` })
 

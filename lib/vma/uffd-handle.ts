@@ -139,7 +139,7 @@ export interface Uffd<in F extends Granted, in out fd extends AfterUnlock> exten
     most?: number
   ): Effect.Effect<readonly Event<F, fd>[], Fail<"EBADF" | "EINVAL" | "EMFILE" | "ENFILE">, Held<fd>>
   /** Is there a message to read? Only of a descriptor that never waits: of another, poll(2) says POLLERR for ever.
-   * @param timeout - how long to wait for one: not at all if absent, for ever with "infinite"
+   * @param timeout - how long to wait for one: not at all if absent, for ever with "Infinity"
    * @returns false too where nothing can ever come, for the descriptor is closed
    */
   pollEvents(this: Uffd<"O_NONBLOCK", fd>, timeout?: Duration.Input): Effect.Effect<boolean, never, Held<fd>>

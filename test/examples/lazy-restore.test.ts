@@ -2,8 +2,8 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Cause, Console, Deferred, Effect, Exit } from "effect"
-import { Kernel, MapFlags, ProtFlags, Task } from "pagewright"
+import { Cause, Console, Deferred, Effect, Exit, Fiber } from "effect"
+import { AdviceFlags, Kernel, MapFlags, MremapFlags, ProtFlags, Task } from "pagewright"
 import { afterAll, describe, expect, it } from "vitest"
 import { restoreFirst } from "../../examples/lazy-restore/eager.ts"
 import { type Image, openImage, PAGE } from "../../examples/lazy-restore/image.ts"
@@ -134,6 +134,79 @@ describe("lazy restore", () => {
           )
         yield* Effect.all([restored(file, task, slow), watching], { concurrency: "unbounded" })
         expect(touched).toBe(true)
+      })
+    ))
+
+  it("the task may give pages back, unmap, move and protect what is not there yet, and its child has all of it", () =>
+    onKernel(
+      Effect.gen(function* () {
+        const control = yield* Task.run("control", Effect.andThen(begin(middle), bytes))
+        const heap = 0x1000_0000
+        const was = (page: number) => control.subarray((2 + page) * PAGE, (3 + page) * PAGE)
+        const told = (at: number) => Effect.map(Task.loadBytes(at, PAGE), (found) => Buffer.from(found))
+        const wrong: string[] = []
+        const same = (what: string, left: Buffer, right: Buffer) => {
+          if (!left.equals(right)) wrong.push(what)
+        }
+        const here = Effect.gen(function* () {
+          same("given back", yield* told(heap + 2 * PAGE), Buffer.alloc(PAGE))
+          same("moved", yield* told(0x3000_0000), was(8))
+          same("moved, too", yield* told(0x3000_1000), was(9))
+          const gone = yield* Effect.flip(Task.load8(heap + 5 * PAGE))
+          if (gone._tag !== "SIGSEGV") wrong.push("unmapped")
+          for (const page of [0, 1, 3, 4, 6, 7, 10, 11, 12, 15])
+            same(`page ${page}`, yield* told(heap + page * PAGE), was(page))
+        }).pipe(Effect.orDie)
+        const progress = yield* restored(yield* saved(middle), ({ complete }) =>
+          Effect.gen(function* () {
+            yield* Task.madvise(heap + 2 * PAGE, PAGE, AdviceFlags.DONTNEED)
+            yield* Task.munmap(heap + 5 * PAGE, PAGE)
+            const flags = MremapFlags.MAYMOVE | MremapFlags.FIXED
+            const length = 2 * PAGE
+            const from = { address: heap + 8 * PAGE, oldLength: length, newLength: length }
+            yield* Task.mremap({ ...from, flags, newAddress: 0x3000_0000 })
+            yield* Task.mprotect(heap + 11 * PAGE, PAGE, ProtFlags.READ)
+            const child = yield* Task.fork(here, "child")
+            yield* here
+            yield* Task.wait(child)
+            yield* complete
+            yield* here
+          }).pipe(Effect.orDie)
+        )
+        expect(wrong).toEqual([])
+        expect(progress.damaged).toEqual([])
+      })
+    ))
+
+  it("a page that is given back while it is read never comes again", () =>
+    onKernel(
+      Effect.gen(function* () {
+        const file = yield* saved(middle)
+        const asked = yield* Deferred.make<number>()
+        const go = yield* Deferred.make<void>()
+        const slow = (image: Image): Image => ({
+          ...image,
+          read: (row, count) =>
+            Deferred.succeed(asked, row).pipe(
+              Effect.andThen(Deferred.await(go)),
+              Effect.andThen(image.read(row, count))
+            )
+        })
+        let found: readonly number[] = []
+        const task = () =>
+          Effect.gen(function* () {
+            const reader = yield* Effect.forkChild(Task.load8(0x1000_1000))
+            yield* Deferred.await(asked)
+            const giving = yield* Effect.forkChild(Task.madvise(0x1000_0000, PAGE, AdviceFlags.DONTNEED))
+            for (let i = 0; i < 10; i++) yield* Effect.yieldNow
+            expect(giving.pollUnsafe()).toBeUndefined() // it waits until somebody has read its event
+            yield* Deferred.succeed(go, undefined)
+            yield* Fiber.join(giving)
+            found = [yield* Task.load32(0x1000_0000), yield* Fiber.join(reader), yield* Task.load8(0x1000_1000)]
+          }).pipe(Effect.orDie)
+        yield* restored(file, task, slow)
+        expect(found[0]).toBe(0)
+        expect(found[1]).toBe(found[2])
       })
     ))
 
