@@ -7,10 +7,19 @@
 /** Any set of read, write and execute. */
 export type Access = `${"r" | "-"}${"w" | "-"}${"x" | "-"}`
 
-/** Every access that needs no more than `Max` allows. */
-export type Within<Max extends Access> = Max extends `${infer R}${infer W}${infer X}`
+/** Every access that needs no more than `Max` allows; of several, no more than any of them does. */
+export type Within<Max extends Access> = Extract<
+  { [A in Access]: [Max] extends [Allowing<A>] ? A : never }[Access],
+  Access
+>
+
+/** Every access that needs no more than one of `Max` allows. */
+export type WithinSome<Max extends Access> = Max extends `${infer R}${infer W}${infer X}`
   ? Extract<`${R | "-"}${W | "-"}${X | "-"}`, Access>
   : never
+
+/** Every access that allows all that `A` needs. */
+type Allowing<A extends Access> = { [B in Access]: A extends WithinSome<B> ? B : never }[Access]
 
 /** `A`, and reading if it writes or executes: what a processor makes of it. */
 export type Effective<A extends Access> = A extends "---"

@@ -14,8 +14,10 @@ import { FILE_OBJECT } from "../mm/store/files.ts"
 import { mmapObject } from "../mm/sys/mmap-object.ts"
 import type { Access, Within } from "./AccessType.ts"
 import { bits, effective } from "./AccessType.ts"
+import { tellObjectForgets } from "./asking.ts"
 import { type ErrnoName, type Fail, fail, make as failOf } from "./Fail.ts"
-import type { Takes } from "./Lockdep.ts"
+import type { InHook } from "./hook.ts"
+import type { Markers, Takes } from "./Lockdep.ts"
 import { type Kernel, onWorld } from "./machine.ts"
 import type { Mappable, MappingIdentity } from "./mappable-handle.ts"
 import { type Agreement, MappableObject, type Mapping } from "./mappable-object.ts"
@@ -23,12 +25,12 @@ import type { InvalidateOpts } from "./mapping-space.ts"
 import { IdentityObject, takeOver } from "./mapping-identity.ts"
 import { onProcess, type Task } from "./process.ts"
 import type { MemoryFile } from "./memory-file.ts"
-import { type AddrRange, intersect, make as range, type PageRange } from "./Range.ts"
+import { type AddrRange, format, intersect, isPages, make as range, type PageRange } from "./Range.ts"
 import { failureOf, inner, mappableOf, servicesAs, unitOf } from "./raw.ts"
 import type { AfterUnlock } from "./region.ts"
 import { type Register, wordOf } from "./register.ts"
 import { door } from "./rim.ts"
-import { type Answer, type Ask, type BusError, busError } from "./translation.ts"
+import { type Answer, type Ask, busError, type Reason } from "./translation.ts"
 import type { PageAligned, UserAddr } from "./unit.ts"
 import { flush } from "./world.ts"
 
@@ -41,12 +43,12 @@ export {
   type Ask,
   type BusError,
   busError,
-  checkTranslateResult,
   type Found,
   type Partial,
-  question,
+  type Reason,
   type Translation
 } from "./translation.ts"
+export { checkTranslateResult, question } from "./question.ts"
 
 /** Makes an object on the current machine, until the current Scope ends; who maps it then keeps the pages it has, and gets
  * SIGBUS for others.
@@ -57,28 +59,31 @@ export {
  */
 export const make = <
   const Max extends Access = "rwx",
-  E extends BusError | Fail<ErrnoName> = never,
+  E extends Reason = never,
   R = never,
-  Q = never
+  Q = never,
+  U = never
 >(definition: {
   /** For messages, and for whoever restores a saved machine. */
   readonly name: string
   /** What it may at most be used for, reading included if anything is; `"rwx"` if absent. */
   readonly maxPerms?: Max
   /** A range is mapped from now on: by mmap, by growth, by a fork. May refuse. @locks mmap write */
-  readonly addMapping?: (mapping: Mapping) => Agreement<Q>
+  readonly addMapping?: (mapping: Mapping) => InHook<Q, Agreement<Q>>
   /** A range, or a part of one, is mapped no longer. @locks mmap read or write */
-  readonly removeMapping?: (mapping: Mapping) => void | Effect.Effect<void, never, Q>
-  /** A range is mapped a second time, at `to` of the same space: mremap. Lengths may differ. May refuse. @locks mmap write */
-  readonly copyMapping?: (mapping: Mapping, to: AddrRange) => Agreement<Q>
+  readonly removeMapping?: (mapping: Mapping) => InHook<Q, void | Effect.Effect<void, never, Q>>
+  /** A range, maybe an empty one, is mapped a second time, at `to` of the same space: mremap. Lengths may differ. May refuse.
+   * @locks mmap write
+   */
+  readonly copyMapping?: (mapping: Mapping<AddrRange>, to: PageRange<"addr">) => InHook<Q, Agreement<Q>>
   /** Where are these pages? @locks mmap or VMA, read */
   readonly translate: <here extends AfterUnlock>(
     ask: Ask<Max, here>
-  ) => Answer<here> | Effect.Effect<Answer<here>, E, R>
-  /** Before the machine is saved: forget translations that would not survive it. */
-  readonly invalidateUnsavable?: Effect.Effect<void, Fail<ErrnoName>, Q>
-}): Effect.Effect<Mappable<Max>, Fail<"ENOMEM">, Kernel | Scope.Scope | R | Q> =>
-  Effect.contextWith((services: Context.Context<R | Q>) =>
+  ) => InHook<R, Answer<here> | Effect.Effect<Answer<here>, E, R>>
+  /** Before the machine is saved: forget translations that would not survive it. @locks none */
+  readonly invalidateUnsavable?: Effect.Effect<void, Fail<ErrnoName>, U>
+}): Effect.Effect<Mappable<Max>, Fail<"ENOMEM">, Kernel | Scope.Scope | Exclude<R | Q | U, Markers>> =>
+  Effect.contextWith((services: Context.Context<Exclude<R | Q | U, Markers>>) =>
     Effect.map(
       Effect.acquireRelease(
         onWorld((w) =>
@@ -107,7 +112,7 @@ export const make = <
   )
 
 /** An object of fixed length, such as a vdso: its bytes are `file` from `offset` on, and nobody is told of its mappings. Beyond
- * its length is SIGBUS.
+ * its length is SIGBUS. Dies with a RangeError for what is not whole pages.
  * @source gvisor pkg/sentry/mm/special_mappable.go
  */
 export const special = <const Max extends Access = "r-x">(definition: {
@@ -115,13 +120,15 @@ export const special = <const Max extends Access = "r-x">(definition: {
   readonly file: MemoryFile
   /** Byte offset in the file; 0 if absent. */
   readonly offset?: number
-  /** Bytes; whole pages. */
+  /** Bytes; whole pages, and one at least. */
   readonly length: number
   /** `"r-x"` if absent. */
   readonly maxPerms?: Max
 }): Effect.Effect<Mappable<Max>, Fail<"ENOMEM">, Kernel | Scope.Scope> => {
   const { file, length, name, offset = 0 } = definition
   const whole = range<"mappable">(0, length)
+  if (!isPages(whole) || !isPages(range(offset, offset + length)))
+    return Effect.die(new RangeError(`${name} is ${length} bytes from ${offset} of a file, expected whole pages`))
   const beyond = busError(failOf("EFAULT"))
   return make<Max>({
     name,
@@ -148,6 +155,8 @@ export const invalidate = <Max extends Access>(
 ): Effect.Effect<void> =>
   Effect.sync(() => {
     const { row, world } = inner(object, MappableObject)
+    if (!isPages(range)) throw new RangeError(`${format(range)} is no range of pages`)
+    tellObjectForgets(world, row, range)
     forget(world.k, row, range.start / PAGE_SIZE, range.end / PAGE_SIZE, options.invalidatePrivate)
     flush(world)
   })

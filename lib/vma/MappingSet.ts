@@ -10,7 +10,18 @@ import { Effect } from "effect"
 import { vmBugOn } from "../mm/base/debug.ts"
 import type { InvalidateOpts, MappingSpace } from "./mapping-space.ts"
 import type { Mapping } from "./mappable-object.ts"
-import { canSplitAt, format, isSupersetOf, length, make as range, type MappableRange, overlaps } from "./Range.ts"
+import { PAGE_SIZE } from "../mm/base/units.ts"
+import {
+  canSplitAt,
+  format,
+  isSupersetOf,
+  length,
+  make as range,
+  type MappableRange,
+  ofPages,
+  overlaps,
+  type PageRange
+} from "./Range.ts"
 
 /** A mapping of a segment: where its first byte is mapped. */
 export interface Member {
@@ -105,7 +116,11 @@ export const remove = (set: MappingSet, mapping: Mapping): readonly MappableRang
 }
 
 /** Tells every space that maps some of `offsets` to forget exactly those. */
-export const invalidate = (set: MappingSet, offsets: MappableRange, options: InvalidateOpts): Effect.Effect<void> =>
+export const invalidate = (
+  set: MappingSet,
+  offsets: PageRange<"mappable">,
+  options: InvalidateOpts
+): Effect.Effect<void> =>
   Effect.suspend(() => {
     const told: Effect.Effect<void>[] = []
     for (let i = lowerBound(set, offsets.start); i < set.segments.length; i++) {
@@ -114,7 +129,7 @@ export const invalidate = (set: MappingSet, offsets: MappableRange, options: Inv
       const part = range<"mappable">(Math.max(segment.start, offsets.start), Math.min(segment.end, offsets.end))
       for (const { addr, space, writable } of segment.members) {
         const at = subsetMapping(segment, part, space, addr, writable).addr
-        told.push(space.invalidate(range(at, at + length(part)), options))
+        told.push(space.invalidate(ofPages(at / PAGE_SIZE, length(part) / PAGE_SIZE), options))
       }
     }
     return Effect.forEach(told, (one) => one, { discard: true })
@@ -124,7 +139,7 @@ export const invalidate = (set: MappingSet, offsets: MappableRange, options: Inv
 export const invalidateAll = (set: MappingSet, options: InvalidateOpts): Effect.Effect<void> =>
   Effect.suspend(() => {
     const last = set.segments.at(-1)
-    return last === undefined ? Effect.void : invalidate(set, range(0, last.end), options)
+    return last === undefined ? Effect.void : invalidate(set, ofPages(0, last.end / PAGE_SIZE), options)
   })
 
 const wholeOf = ({ offset, range: r }: Mapping): MappableRange => range(offset, offset + length(r))

@@ -9,7 +9,8 @@ import { PAGE_SIZE } from "../mm/base/units.ts"
 import { pageRangeOf } from "./raw.ts"
 
 declare const kind: unique symbol
-declare const whole: unique symbol
+/** Named for what the compiler says of a range that may be something else. */
+declare const notEmptyAndPageAligned: unique symbol
 
 /** What a range is of: user addresses, offsets in an object, offsets in a memory file; in bytes. */
 export type Kind = "addr" | "mappable" | "file"
@@ -25,7 +26,7 @@ export interface Range<out K extends Kind> {
 
 /** One page or more, page-aligned. */
 export interface PageRange<out K extends Kind> extends Range<K> {
-  readonly [whole]: true
+  readonly [notEmptyAndPageAligned]: true
 }
 
 /** User addresses. */
@@ -69,11 +70,13 @@ export const length = (range: Range<Kind>): number => range.end - range.start
 /** Is `at` inside? */
 export const contains = (range: Range<Kind>, at: number): boolean => range.start <= at && at < range.end
 /** Have the two a byte in common? */
-export const overlaps = <K extends Kind>(a: Range<K>, b: Range<K>): boolean => a.start < b.end && b.start < a.end
+export const overlaps = <K extends Kind>(a: Range<K>, b: Range<NoInfer<K>>): boolean =>
+  a.start < b.end && b.start < a.end
 /** Does `a` begin and end no later and no earlier than `b`? An empty `b` at an edge counts. */
-export const isSupersetOf = <K extends Kind>(a: Range<K>, b: Range<K>): boolean => a.start <= b.start && a.end >= b.end
+export const isSupersetOf = <K extends Kind>(a: Range<K>, b: Range<NoInfer<K>>): boolean =>
+  a.start <= b.start && a.end >= b.end
 /** What they have in common; of length 0 if that is nothing. */
-export const intersect = <K extends Kind>(a: Range<K>, b: Range<K>): Range<K> => {
+export const intersect = <K extends Kind>(a: Range<K>, b: Range<NoInfer<K>>): Range<K> => {
   const start = Math.max(a.start, b.start)
   return make(start, Math.max(start, Math.min(a.end, b.end)))
 }

@@ -38,13 +38,14 @@ export type HookEffect<H extends keyof Hooks> = Effect.Effect<Hooks[H]["gives"],
 type Says<C extends string> = `BUG: possible recursive locking: ${C} is already held by the verb that called the hook`
 type Ours<Q> = Q extends Takes<infer C> ? Extract<C, "mmap_lock" | "vma_lock"> : never
 
+/** `Ok`, or the message if requirements `Q` of a hook take a lock that its verb holds, or one out of order. */
+export type InHook<Q, Ok> = [Ours<Q>] extends [never] ? InOrder<"vma_lock", Q, Ok> : Says<Ours<Q>>
+
 /** What the body of hook must be that is inferred as `Fx`: nothing leaves it, and it takes no lock that its verb holds. */
 export type HookBody<Fx, here extends AfterUnlock> = Stay<
   Effect.Success<Fx>,
   Effect.Error<Fx>,
-  [Ours<Effect.Services<Fx>>] extends [never]
-    ? InOrder<"vma_lock", Effect.Services<Fx>, Body<Fx, here>>
-    : Says<Ours<Effect.Services<Fx>>>
+  InHook<Effect.Services<Fx>, Body<Fx, here>>
 >
 
 /** The services that a hook needs: not its section, not lock markers, which end where the hook is called, and not a Scope,

@@ -1,11 +1,12 @@
 /** An object of a user's at run time: told of mappings, asked for pages, on one machine. Floor 8, internal. */
-import { Context, Effect, Scheduler, Scope } from "effect"
+import { Cause, Context, Effect, Scheduler } from "effect"
 import { EIO, ENOMEM, OK } from "../flags/Errno.ts"
 import { VM_MAYWRITE, VM_SHARED, VM_WRITE } from "../flags/bits.ts"
 import { type Access as Accessing, FETCH, READ as READING, WRITE as WRITING } from "../flags/FaultFlags.ts"
 import { T_HOOK, T_MAPPED, T_OOM, T_SEGV, T_SIGBUS } from "../mm/area/object.ts"
 import { vmBugOn } from "../mm/base/debug.ts"
 import {
+  ELATE,
   ESEGV,
   H_ADD_MAPPING,
   H_COPY_MAPPING,
@@ -16,25 +17,27 @@ import {
 } from "../mm/base/stop.ts"
 import { leafOf, PAGE_SIZE, PMD_PAGES } from "../mm/base/units.ts"
 import type { Kernel } from "../mm/kernel.ts"
-import { pageOf } from "../mm/object/memory.ts"
+import { hasPages, pageOf } from "../mm/object/memory.ts"
 import { mapAhead, mapRun } from "../mm/page/fill.ts"
 import { follow } from "../mm/page/walk.ts"
 import { ZAP_SKIP_COWS, zapNow } from "../mm/page/zap.ts"
 import type { Access } from "./AccessType.ts"
+import { Asking } from "./asking.ts"
 import { type ErrnoName, type Fail, isFail } from "./Fail.ts"
 import type { MappingSpace } from "./mapping-space.ts"
 import { Task } from "./process.ts"
-import { type AddrRange, format, make as rangeFrom, type MappableRange, type PageRange } from "./Range.ts"
-import { discharged, pageRangeOf } from "./raw.ts"
+import { type AddrRange, format, type Kind, make as rangeFrom, type MappableRange, type PageRange } from "./Range.ts"
+import { causeOf, discharged, pageRangeOf } from "./raw.ts"
 import { spaceOf } from "./space.ts"
-import { type BusError, checkAnswer, checkOnly, Made, Question } from "./translation.ts"
+import { checkAnswer, checkOnly, describe, isReason, Made, partsOf, Question } from "./question.ts"
+import type { Reason } from "./translation.ts"
 import { type Driver, enter, type Guard, Inside, type OpenFile, type Savable, type Span, type World } from "./world.ts"
 
 /** A range of an object that an address space maps. */
-export interface Mapping {
+export interface Mapping<out R extends AddrRange = PageRange<"addr">> {
   readonly space: MappingSpace
   /** Where. */
-  readonly range: AddrRange
+  readonly range: R
   /** What is at its start: a byte offset in the object. */
   readonly offset: number
   /** May it ever be written through? Fixed for its life. */
@@ -51,19 +54,19 @@ const isSyncing = (state: unknown): state is Syncing =>
 /** What an object may answer when it is told of a mapping: nothing, an errno, or either later. */
 export type Agreement<Q = unknown> = void | Fail<ErrnoName> | Effect.Effect<void, Fail<ErrnoName>, Q>
 
-/** A definition without its types. */
+/** A definition without its types. What it answers is looked at. */
 export interface Definition {
   readonly name: string
   readonly maxPerms?: Access | undefined
-  readonly addMapping?: ((mapping: Mapping) => Agreement) | undefined
-  readonly removeMapping?: ((mapping: Mapping) => void | Effect.Effect<void, never, unknown>) | undefined
-  readonly copyMapping?: ((mapping: Mapping, to: AddrRange) => Agreement) | undefined
+  readonly addMapping?: ((mapping: Mapping) => unknown) | undefined
+  readonly removeMapping?: ((mapping: Mapping) => unknown) | undefined
+  readonly copyMapping?: ((mapping: Mapping<AddrRange>, to: PageRange<"addr">) => unknown) | undefined
   readonly translate: (ask: never) => unknown
   readonly invalidateUnsavable?: Effect.Effect<void, Fail<ErrnoName>, unknown> | undefined
 }
 
-/** Pages whose numbers are known to be some. */
-const pagesFrom = (first: number, count: number): PageRange<"mappable"> =>
+/** Pages whose numbers are known to be some; a copy's source alone may have none, and says so in its type. */
+const pagesFrom = <K extends Kind>(first: number, count: number): PageRange<K> =>
   pageRangeOf({ start: first * PAGE_SIZE, end: (first + count) * PAGE_SIZE })
 
 const READS: Access = "r--"
@@ -87,8 +90,8 @@ export class MappableObject implements Driver, Savable {
   readonly #services: Context.Context<never>
   /** It answers with effects: the fast path need not ask. */
   #later = false
-  /** The first such effect, and what it is an answer to: asked for once, run once. */
-  #first: { readonly v: number; readonly vpn: number; readonly effect: unknown } | undefined
+  /** The first such effect, what it is an answer to, and the invalidations there had been: asked for once, run once. */
+  #first: { readonly question: Question; readonly effect: unknown; readonly forgettings: number } | undefined
 
   constructor(world: World, definition: Definition, services: Context.Context<never>, row: number) {
     this.world = world
@@ -96,7 +99,7 @@ export class MappableObject implements Driver, Savable {
     this.definition = definition
     this.name = definition.name
     this.max = definition.maxPerms ?? "rwx"
-    this.#services = Context.omit(Scheduler.Scheduler, Inside, Task, Scope.Scope)(services)
+    this.#services = Context.omit(Scheduler.Scheduler, Inside, Task)(services)
     this.hooks =
       (1 << H_ADD_MAPPING) |
       (1 << H_REMOVE_MAPPING) |
@@ -111,13 +114,15 @@ export class MappableObject implements Driver, Savable {
     if (!this.#live) return T_SIGBUS
     if (this.#later) return T_HOOK
     const vpn = k.vmas.startOf(v) + (pgoff - k.vmas.pgoff(v))
+    const { forgettings } = this.world
     const question = this.#question(k, v, pgoff, access)
     const answer = this.#ask(question)
-    if (answer instanceof Made) return this.#install(k, v, vpn, question, access, answer)
-    if (answer === undefined) return T_SIGBUS
-    if (!Effect.isEffect(answer)) return this.#install(k, v, vpn, question, access, answer)
+    if (answer === BROKEN) return T_SIGBUS
+    // It made somebody forget while it was asked. The slow way knows who and what.
+    if (this.world.forgettings !== forgettings) return T_HOOK
+    if (answer instanceof Made || !Effect.isEffect(answer)) return this.#install(k, v, vpn, question, access, answer)
     this.#later = true
-    this.#first = { v, vpn, effect: answer }
+    this.#first = { question, effect: answer, forgettings }
     return T_HOOK
   }
 
@@ -179,7 +184,7 @@ export class MappableObject implements Driver, Savable {
     const [end, pgoff, to, toEnd] = range
     const mapping: Mapping = {
       space,
-      range: rangeFrom(vpn * PAGE_SIZE, end * PAGE_SIZE),
+      range: pagesFrom(vpn, end - vpn),
       offset: pgoff * PAGE_SIZE,
       writable: (k.vmas.flags(v) & (VM_SHARED | VM_MAYWRITE)) === (VM_SHARED | VM_MAYWRITE)
     }
@@ -192,7 +197,7 @@ export class MappableObject implements Driver, Savable {
         )
       case H_COPY_MAPPING:
         return this.#agreed(
-          () => copyMapping?.(mapping, rangeFrom(to * PAGE_SIZE, toEnd * PAGE_SIZE)),
+          () => copyMapping?.(mapping, pagesFrom(to, toEnd - to)),
           () => space.add(toEnd - to)
         )
       case H_REMOVE_MAPPING:
@@ -224,38 +229,48 @@ export class MappableObject implements Driver, Savable {
     return new Question(pagesFrom(pgoff, 1), pagesFrom(first, end - start), atOf(access), this.max)
   }
 
-  /** Asks; undefined where the answer is a breach of contract. */
+  /** Asks. */
   #ask(question: Question): unknown {
     try {
       // INVARIANT: Mappable.make gave the definition a question of its own ceiling.
       return this.definition.translate(question as never)
     } catch (cause) {
       this.#breach(`it threw ${String(cause)}`)
-      return undefined
+      return BROKEN
     }
   }
 
-  /** Maps what an answer found. @returns frame | T_* */
+  /** Maps what an answer found. @returns frame | T_* | LATE */
   #install(k: Kernel, v: number, vpn: number, q: Question, access: Accessing, answer: unknown): number {
-    if (answer instanceof Made) {
+    if (answer instanceof Made && answer.question === q) {
       const broken = checkOnly(q.required, q.optional, q.at, answer)
-      return broken === undefined ? this.#mapOne(k, v, vpn, q, access, answer) : this.#breach(broken)
+      if (broken !== undefined) return this.#breach(broken)
+      if (!q.isPending && this.#isHeld(answer)) return this.#mapOne(k, v, vpn, q, access, answer)
     }
-    const error = errorOf(answer)
-    const found: readonly unknown[] = Array.isArray(answer) ? answer : translationsOf(answer)
-    const clause = checkAnswer(q.required, q.optional, q.at, found, error)
+    const { error, found } = partsOf(answer)
+    const clause = checkAnswer(q.required, q.optional, q.at, found, error, q)
     if (clause !== undefined) return this.#breach(clause)
+    const made = found.filter((t) => t instanceof Made)
+    for (const t of made) {
+      const gone = q.forgottenOf(t)
+      if (gone?.own === false) return LATE
+      if (gone !== undefined)
+        return this.#breach(`it told its mappings to forget ${format(gone.range)}, and then answered with it`)
+    }
+    for (const t of made)
+      if (!this.#isHeld(t))
+        return this.#breach(`a page of ${format(t.source)} is said to be in a page of a file that nobody holds`)
+    q.answer = made
     let mine: number = error === undefined ? T_SIGBUS : codeOf(error)
-    for (const t of found) {
-      if (!(t instanceof Made)) return this.#breach("an answer that is no translation")
+    for (const t of made) {
       const r = this.#mapOne(k, v, vpn, q, access, t)
       if (t.source.start <= q.required.start && q.required.start < t.source.end) mine = r
-      else if (r === T_SIGBUS) return r
+      else if (r === T_OOM) return r
     }
     return mine
   }
 
-  /** Maps the pages of one translation. @returns the frame asked for | T_MAPPED it is mapped, or not among them | T_SIGBUS */
+  /** Maps the pages of one translation. @returns the frame asked for | T_MAPPED it is mapped, or not among them | T_OOM */
   #mapOne(k: Kernel, v: number, vpn: number, q: Question, access: Accessing, t: Made): number {
     const { end, start } = t.source
     const lo = k.vmas.flags(v)
@@ -267,15 +282,22 @@ export class MappableObject implements Driver, Savable {
     // the page that was asked for is mapped by the fault itself, unless a later write to it need not ask again
     const isMine = delta <= 0 && -delta < pages
     const but = isMine && (!writable || access === WRITING)
-    if (file === 0 || !mapRun(k, v, vpn + delta, pages, file, index, writable, but ? vpn : -1))
-      return this.#breach(`a page of ${format(t.source)} is said to be in a page of a file that nobody holds`)
+    if (but && pages === 1) return pageOf(k, file, index)
+    if (!mapRun(k, v, vpn + delta, pages, file, index, writable, but ? vpn : -1)) return T_OOM
     return but ? pageOf(k, file, index - delta) : T_MAPPED
+  }
+
+  /** Are the pages of a translation there, and their file on this machine? */
+  #isHeld(t: Made): boolean {
+    const file = t.file.rowOn(this.world)
+    const first = t.offset / PAGE_SIZE
+    return file !== 0 && hasPages(this.world.k, file, first, first + (t.source.end - t.source.start) / PAGE_SIZE)
   }
 
   #translateLater(guard: Guard, v: number, vpn: number, access: Accessing): Effect.Effect<unknown, unknown> {
     const { k } = this.world
     return Effect.map(this.#answer(k, v, vpn, access, guard), ({ given, question }) => {
-      const p = given === undefined ? T_SIGBUS : this.#install(k, v, vpn, question, access, given)
+      const p = given === BROKEN ? T_SIGBUS : this.#install(k, v, vpn, question, access, given)
       if (p < 0) return errnoOf(p)
       k.frames.get(p) // who holds the page may let go of it before the verb goes on
       this.world.pinned[guard.run] = p
@@ -288,7 +310,7 @@ export class MappableObject implements Driver, Savable {
     const { k } = this.world
     const was = follow(k, k.vmas.mmOf(v), vpn)
     return Effect.map(this.#answer(k, v, vpn, WRITING, guard), ({ given, question }) => {
-      const p = given === undefined ? T_SIGBUS : this.#install(k, v, vpn, question, WRITING, given)
+      const p = given === BROKEN ? T_SIGBUS : this.#install(k, v, vpn, question, WRITING, given)
       if (p < 0) return errnoOf(p)
       if (p === was) return OK
       // it lies elsewhere now: the verb looks at the entry again, and finds this one
@@ -305,18 +327,40 @@ export class MappableObject implements Driver, Savable {
     vpn: number,
     access: Accessing,
     guard: Guard
-  ): Effect.Effect<{ given: unknown; question: Question }, unknown> {
-    const pgoff = k.vmas.pgoff(v) + (vpn - k.vmas.startOf(v))
-    const question = this.#question(k, v, pgoff, access)
+  ): Effect.Effect<{ given: unknown; question: Question }> {
     const first = this.#first
     this.#first = undefined
-    const answer = first !== undefined && first.v === v && first.vpn === vpn ? first.effect : this.#ask(question)
-    const later = Effect.isEffect(answer) ? this.run(answer) : Effect.succeed(answer)
-    const refused = Effect.catchIf(later, isReason, (error) => Effect.succeed({ translations: [], error }))
-    return Effect.map(refused, (given) => {
-      enter(guard)
-      return { given, question }
-    })
+    const anew = this.#question(k, v, k.vmas.pgoff(v) + (vpn - k.vmas.startOf(v)), access)
+    const known =
+      first !== undefined && first.forgettings === this.world.forgettings && first.question.isLike(anew)
+        ? first
+        : undefined
+    const question = known === undefined ? anew : known.question
+    if (!this.#live) return Effect.succeed({ given: BROKEN, question })
+    const asking = new Asking(guard, question, v, vpn)
+    this.world.pending[guard.run] = asking
+    asking.isRunning = true
+    const answer = known === undefined ? this.#ask(question) : known.effect
+    asking.isRunning = false
+    if (!Effect.isEffect(answer)) return Effect.succeed({ given: answer, question })
+    return Effect.map(
+      Effect.catchCause(this.run(answer), (cause) => this.#excuse(cause)),
+      (given) => {
+        enter(guard)
+        return { given: this.#live ? given : BROKEN, question }
+      }
+    )
+  }
+
+  /** What an effect that failed answers with. */
+  #excuse(cause: Cause.Cause<unknown>): Effect.Effect<unknown> {
+    if (Cause.hasInterrupts(cause)) return Effect.failCause(causeOf<never>(cause))
+    const [reason] = cause.reasons
+    if (reason !== undefined && Cause.isFailReason(reason)) {
+      if (isReason(reason.error)) return Effect.succeed({ translations: [], error: reason.error })
+      this.#breach(`it failed with ${describe(reason.error)}, which is no errno and no BusError`)
+    } else this.#breach(`it died of ${describe(Cause.squash(cause))}`)
+    return Effect.succeed(BROKEN)
   }
 
   #breach(clause: string): number {
@@ -326,22 +370,15 @@ export class MappableObject implements Driver, Savable {
   }
 }
 
-const isReason = (error: unknown): error is BusError | Fail<ErrnoName> =>
-  isFail(error) || (typeof error === "object" && error !== null && "_tag" in error && error._tag === "BusError")
+/** Instead of an answer: what was said is a breach of contract, and has been named. Or nobody is left to say anything. */
+const BROKEN = {}
 
-const errorOf = (answer: unknown): BusError | Fail<ErrnoName> | undefined =>
-  typeof answer === "object" && answer !== null && "error" in answer && isReason(answer.error)
-    ? answer.error
-    : undefined
+/** Answer of `#install`: what was found has been forgotten by others since. */
+const LATE = -8
 
-const translationsOf = (answer: unknown): readonly unknown[] =>
-  typeof answer === "object" && answer !== null && "translations" in answer && Array.isArray(answer.translations)
-    ? answer.translations
-    : []
-
-/** What a fault's hook answers. */
+/** What a hook that finds pages answers. */
 const errnoOf = (code: number): number =>
-  code === T_MAPPED ? OK : code === T_SEGV ? ESEGV : code === T_OOM ? ENOMEM : EIO
+  code === T_MAPPED ? OK : code === LATE ? ELATE : code === T_SEGV ? ESEGV : code === T_OOM ? ENOMEM : EIO
 
-const codeOf = (error: BusError | Fail<ErrnoName>): number =>
+const codeOf = (error: Reason): number =>
   error._tag === "BusError" ? T_SIGBUS : error._tag === "ENOMEM" ? T_OOM : T_SEGV

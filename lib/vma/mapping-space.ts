@@ -1,6 +1,6 @@
 /** Address spaces as objects see them: what maps them, and what can be told to forget. Floor 8; `Mappable` has the names. */
 import type { Effect } from "effect"
-import type { AddrRange } from "./Range.ts"
+import type { PageRange } from "./Range.ts"
 
 /** An address space that maps an object. The same one every time the same one maps. */
 export interface MappingSpace {
@@ -8,7 +8,7 @@ export interface MappingSpace {
    * that nobody maps is no error.
    * @locks none, so it may be called while others fault
    */
-  readonly invalidate: (range: AddrRange, options: InvalidateOpts) => Effect.Effect<void>
+  readonly invalidate: (range: PageRange<"addr">, options: InvalidateOpts) => Effect.Effect<void>
 }
 
 /** How far an invalidation goes. */

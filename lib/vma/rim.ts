@@ -12,6 +12,7 @@ import { closeFile } from "../mm/area/object.ts"
 import { vmBugOn } from "../mm/base/debug.ts"
 import {
   EHOOK,
+  ELATE,
   H_CLOSE,
   H_MSYNC,
   H_OPEN,
@@ -144,10 +145,11 @@ const goOn = <W extends StopName, A>(
       withdraw(w, r, s, g)
       return Effect.failCause(cause)
     },
-    onSuccess: (reply) => {
+    onSuccess: (answer) => {
       w.k.runs.state[r] = RUN_RUNNING
+      const reply = w.pending[r]?.isLate() === true ? ELATE : answer
       const next = step(w, r, () => g.next(reply))
-      unpin(w, r)
+      settleHook(w, r)
       return goOn(w, r, g, next, restore)
     }
   })
@@ -160,11 +162,12 @@ function withdraw<W extends StopName, A>(w: World, r: number, s: number, g: Verb
   // The value is never looked at: the verb is over.
   const end = step(w, r, () => g.return(neverRead()))
   if (end.done !== true) vmBugOn("a finally block may not stop")
-  unpin(w, r)
+  settleHook(w, r)
 }
 
-/** Lets go of the page that a fault hook answered with: it is mapped by now, or not wanted. */
-function unpin(w: World, r: number): void {
+/** A hook's answer has been used: its question is over, and its page, mapped by now or not wanted, is let go of. */
+function settleHook(w: World, r: number): void {
+  w.pending[r] = undefined
   const frame = w.pinned[r]
   if (frame === undefined) return
   w.pinned[r] = undefined

@@ -2,8 +2,9 @@
 import { Effect } from "effect"
 import { PAGE_SIZE } from "../mm/base/units.ts"
 import { invalidateSpace } from "../mm/object/invalidate.ts"
+import { tellSpaceForgets } from "./asking.ts"
 import type { InvalidateOpts, MappingSpace } from "./mapping-space.ts"
-import { type AddrRange, format, isPages } from "./Range.ts"
+import { format, isPages, type PageRange } from "./Range.ts"
 import { flush, type World } from "./world.ts"
 
 /** One address space, while it maps an object of a user's. */
@@ -18,10 +19,11 @@ export class Space implements MappingSpace {
     this.#mm = mm
   }
 
-  invalidate(range: AddrRange, options: InvalidateOpts): Effect.Effect<void> {
+  invalidate(range: PageRange<"addr">, options: InvalidateOpts): Effect.Effect<void> {
     return Effect.sync(() => {
       if (!isPages(range)) throw new RangeError(`${format(range)} is no range of pages`)
       if (this.mapped === 0) return
+      tellSpaceForgets(this.#world, this.#mm, range)
       const { k } = this.#world
       invalidateSpace(k, this.#mm, range.start / PAGE_SIZE, range.end / PAGE_SIZE, options.invalidatePrivate)
       flush(this.#world)

@@ -72,6 +72,16 @@ export interface OpenFile {
   readonly scope: Scope.Closeable
 }
 
+/** A question to an object that is not over: its answer is not mapped yet. */
+export interface Pending {
+  /** Bytes `[start, end)` of an object are forgotten. */
+  readonly objectForgets: (object: number, start: number, end: number) => void
+  /** User addresses `[start, end)` are. */
+  readonly spaceForgets: (mm: number, start: number, end: number) => void
+  /** Has something that was answered been forgotten since? */
+  readonly isLate: () => boolean
+}
+
 /** A driver hook about to run, for transcripts. */
 export interface HookCall {
   /** Path of the device. */
@@ -131,6 +141,10 @@ export class World {
   readonly stash: (Cause.Cause<unknown> | undefined)[] = []
   /** By run row: the frame that its fault hook answered with, referenced until the verb has mapped it. */
   readonly pinned: (number | undefined)[] = []
+  /** By run row: the question that its hook asks, until the verb has mapped the answer. */
+  readonly pending: (Pending | undefined)[] = []
+  /** Invalidations of objects of users so far. */
+  forgettings = 0
   /** Told of every hook before it runs. */
   onHook: ((call: HookCall) => Effect.Effect<void>) | undefined = undefined
   /** Only with an explorer: performed at every stop, before the stop itself. */

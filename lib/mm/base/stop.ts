@@ -130,3 +130,5 @@ export const isHeld = (held: number, hook: number): boolean => {
 export const EHOOK = -512
 /** Reply of a fault hook: the access shall fail with SIGSEGV. */
 export const ESEGV = -513
+/** Reply of a hook that finds a page: what it found was forgotten before it could be mapped. Ask again. */
+export const ELATE = -514

@@ -26,7 +26,16 @@ import { mmapDowngrade, mmapUnlock, needMmap, READ, tryMmap, WRITE as WRITE_MODE
 import { hasHook, needHook } from "../area/ops.ts"
 import { expandStack } from "../area/stack.ts"
 import { lockVmaUnderRcu, vmaEndRead, vmaStartWrite } from "../area/vma-lock.ts"
-import { ESEGV, H_FAULT, H_PAGE_MKWRITE, H_TRANSLATE_WRITE, KILLABLE, NEED_PAGE, type Verb } from "../base/stop.ts"
+import {
+  ELATE,
+  ESEGV,
+  H_FAULT,
+  H_PAGE_MKWRITE,
+  H_TRANSLATE_WRITE,
+  KILLABLE,
+  NEED_PAGE,
+  type Verb
+} from "../base/stop.ts"
 import { leafOf, TASK_PAGES, type Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import type { Mm } from "../store/mms.ts"
@@ -194,6 +203,7 @@ export function* resolve(
       const isCopied = access === WRITING && (k.vmas.flags(v) & VM_SHARED) === 0
       k.range[0] = isCopied ? READING : access
       const r = yield needHook(k, v, H_FAULT, vpn, KILLABLE)
+      if (r === ELATE) continue
       const done = afterFaultHook(k, v, vpn, access, r)
       if (done !== GIVE_UP) return done
     } else if (code === FAULT_MKWRITE) {
@@ -230,6 +240,7 @@ function* askOwner(k: Kernel, v: Vma, vpn: Vpn): Verb<"NEED_HOOK"> {
   try {
     const hook = hasHook(k, v, H_PAGE_MKWRITE) ? H_PAGE_MKWRITE : H_TRANSLATE_WRITE
     const r = yield needHook(k, v, hook, vpn, KILLABLE)
+    if (r === ELATE) return GIVE_UP
     if (r < 0) return codeOf(r)
     const slot = k.ptes.slot(pgd, vpn)
     if (slot === NO_SLOT || !k.ptes.isPresent(slot) || k.ptes.pfn(slot) !== p) return GIVE_UP

@@ -98,9 +98,9 @@ export function mapAhead(k: Kernel, v: Vma, vpn: Vpn, p: Pfn, writable: boolean)
   if (slot !== NO_SLOT && k.ptes.isNone(slot)) setObjectPage(k, v, slot, p, writable ? WRITE : 0)
 }
 
-/** Maps pages `[vpn, vpn + pages)` of `v`, all of one leaf table, which exists: to cached pages of `o` from `index` on. What is
- * there already stays; so does page `but`.
- * @returns true | false where `o` lacks a page, and those before it are mapped
+/** Maps pages `[vpn, vpn + pages)` of `v`, all of one leaf table, to pages of `o` from `index` on, which are there. What is
+ * mapped already stays; so does page `but`. The table may be missing: an owner that answers late finds it gone.
+ * @returns false where no table is left
  * @locks mmap or VMA, read or stronger
  */
 export function mapRun(
@@ -113,11 +113,11 @@ export function mapRun(
   writable: boolean,
   but: Vpn
 ): boolean {
-  let slot = k.ptes.slot(k.mms.pgd(k.vmas.mmOf(v)), vpn)
-  for (let i = 0; i < pages; i++, slot += 2) {
-    const p = k.xarray.load(o, index + i)
-    if (p === 0) return false
-    if (vpn + i !== but && k.ptes.isNone(slot)) setObjectPage(k, v, slot, p, writable ? WRITE : 0)
+  const slot = k.ptes.slotAlloc(k.mms.pgd(k.vmas.mmOf(v)), vpn)
+  if (slot === NO_SLOT) return false
+  for (let i = 0; i < pages; i++) {
+    if (vpn + i === but || !k.ptes.isNone(slot + 2 * i)) continue
+    setObjectPage(k, v, slot + 2 * i, k.xarray.load(o, index + i), writable ? WRITE : 0)
   }
   return true
 }

@@ -61,9 +61,12 @@ function resolveNow(k: Kernel, mm: Mm, vpn: Vpn, access: Access): number {
   return code === GIVE_UP ? resolveByGenerator(k, mm, vpn, access) : code
 }
 
+/** An owner that must be asked is waited for: nobody agrees for him here. */
+const nobodyAnswers = (): undefined => undefined
+
 /** Apart from its caller, which would otherwise allocate what the closure catches on every fault. */
 function resolveByGenerator(k: Kernel, mm: Mm, vpn: Vpn, access: Access): number {
-  const r = runNow(k, () => fault(k, mm, vpn, access))
+  const r = runNow(k, () => fault(k, mm, vpn, access), nobodyAnswers)
   return typeof r === "number" ? r : FAULT_WOULD_WAIT
 }
 

@@ -16,7 +16,7 @@ type Space = Mappable.MappingSpace
 
 const mapping = (space: Space, start: number, end: number, offset: number, writable = true): Mappable.Mapping => ({
   space,
-  range: Range.make(start, end),
+  range: Range.ofPages(start / 4096, (end - start) / 4096),
   offset,
   writable
 })
@@ -118,7 +118,7 @@ describe("a mapping set", () => {
     const b = spaceOf("b")
     MappingSet.add(set, mapping(a.space, 0x10000, 0x13000, 0))
     MappingSet.add(set, mapping(b.space, 0x80000, 0x81000, 0x1000))
-    run(MappingSet.invalidate(set, Range.make(0x1000, 0x2000), { invalidatePrivate: false }))
+    run(MappingSet.invalidate(set, Range.ofPages(1, 1), { invalidatePrivate: false }))
     expect([a.told, b.told]).toEqual([["a [0x11000, 0x12000)"], ["b [0x80000, 0x81000)"]])
   })
 
@@ -153,7 +153,7 @@ describe("a mapping set", () => {
       [0, 0x5000],
       [0x6000, 0x9000]
     ] as const)
-      run(MappingSet.invalidate(set, Range.make(start, end), { invalidatePrivate: true }))
+      run(MappingSet.invalidate(set, Range.ofPages(start / 4096, (end - start) / 4096), { invalidatePrivate: true }))
     expect(a.told).toEqual([])
   })
 

@@ -316,37 +316,6 @@ describe("a Mappable", () => {
       })
     ))
 
-  it("that breaks its contract is named with the clause, the access ends in SIGBUS, and the machine stays whole [G-TR-22]", () =>
-    onKernel(
-      Effect.gen(function* () {
-        const file = yield* MemoryFile.make()
-        file.allocate(4)
-        const bad: Record<string, (ask: Mappable.Ask<"rwx", never>) => unknown> = {
-          "no translation, and no error that says why": () => [],
-          "does not contain the first byte": (ask) => ask.translation({ source: Range.make(0, 4096), file, offset: 0 }),
-          "its permissions do not include": (ask) =>
-            ask.translation({ source: ask.required, file, offset: 0, perms: "---" }),
-          "none of this question": () => "nonsense",
-          "it threw Error: oops": () => {
-            throw new Error("oops")
-          }
-        }
-        for (const [clause, translate] of Object.entries(bad)) {
-          const object = yield* Mappable.make({ name: clause, translate: translate as () => [] })
-          const identity = yield* Mappable.identity(object)
-          yield* Task.run(
-            "mapper",
-            Effect.gen(function* () {
-              yield* mapAt(identity, 0, 4)
-              expect([clause, yield* read(1)]).toEqual([clause, "SIGBUS"])
-              expect((yield* Kernel.warnings).at(-1)).toContain(clause)
-              yield* checkTables
-            })
-          )
-        }
-      })
-    ))
-
   it("writes of a process reach the bytes of its file, and its own bytes every process", () =>
     onKernel(
       Effect.gen(function* () {

@@ -6,7 +6,7 @@ import { AccessType, Fail, Mappable, MemoryFile, Range, Task, Units } from "page
 export const AT = 0x7f00_0000_0000
 
 /** Bytes `[page, page + pages)` of the process, as an address range. */
-export const pagesOf = (page: number, pages: number) => Range.make<"addr">(AT + page * 4096, AT + (page + pages) * 4096)
+export const pagesOf = (page: number, pages: number) => Range.ofPages<"addr">(AT / 4096 + page, pages)
 const text = ({ end, start }: Range.Range<Range.Kind>) => `[${(start - AT) / 4096}, ${(end - AT) / 4096})`
 
 /** An object of `pages`, whose page `i` begins with the byte `i + 1`. */
@@ -25,7 +25,11 @@ export const recorder = Effect.fn(function* (pages: number = 8, name: string = "
     generous: false,
     spaces: new Set<Mappable.MappingSpace>()
   }
-  const hears = (what: string, { offset, range, space, writable }: Mappable.Mapping, to = ""): void => {
+  const hears = (
+    what: string,
+    { offset, range, space, writable }: Mappable.Mapping<Range.AddrRange>,
+    to = ""
+  ): void => {
     state.spaces.add(space)
     heard.push(`${what} ${text(range)}${to} @${offset / 4096}${writable ? " writable" : ""}`)
   }
