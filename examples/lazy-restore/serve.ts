@@ -119,7 +119,7 @@ const hear = <here extends Locked.AfterUnlock>(
 const handleOf = <here extends Locked.AfterUnlock>({ pending, uffd }: Pick<Served<here>, "pending" | "uffd">) =>
   Effect.gen(function* () {
     for (let run = pending.next(); run !== undefined; run = pending.next()) {
-      const unmapped = () => Effect.succeed(undefined)
+      const unmapped = () => Effect.void
       const memory = yield* Effect.catchTag(uffd.register(run.address, PAGE, ["MISSING"]), "EINVAL", unmapped)
       if (memory !== undefined) return memory
       pending.arrived(run.address)
@@ -161,8 +161,8 @@ const put = <here extends Locked.AfterUnlock>(
       const page = bytes.subarray(i * PAGE, (i + 1) * PAGE)
       const isRight = isGood(image, run.row + i, page)
       const done = yield* Effect.as(isRight ? memory.copyPage(at, page) : memory.poison(at, PAGE), true).pipe(
-        Effect.catchTag("ENOENT", () => Effect.succeed(true)), // unmapped: nobody will miss it
-        Effect.catchTag("EAGAIN", () => Effect.succeed(false))
+        // unmapped: nobody will miss it
+        Effect.catchTags({ ENOENT: () => Effect.succeed(true), EAGAIN: () => Effect.succeed(false) })
       )
       if (!done) return i
       pending.arrived(at)

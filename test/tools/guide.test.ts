@@ -51,8 +51,8 @@ function compile(files: ReadonlyMap<string, string>): ReadonlyMap<string, string
 }
 
 /** The pieces of a page, each behind the lines that they share, with what the compiler is to say. */
-const piecesOf = (page: string, blocks: readonly Block[]) => {
-  const given = blocks.find((one) => one.label === "given")!.code
+const piecesOf = (page: string, blocks: readonly Block[], lines?: string) => {
+  const given = lines ?? blocks.find((one) => one.label === "given")!.code
   return blocks.flatMap(({ label, code }, i) =>
     label === "accepted" || label === "refused"
       ? [
@@ -65,7 +65,11 @@ const piecesOf = (page: string, blocks: readonly Block[]) => {
       : []
   )
 }
-const pairs = [...piecesOf("locks", locks), ...piecesOf("uffd", uffd)]
+const givenUffd = `import { Effect } from "effect"
+import { Userfaultfd } from "pagewright"
+const [at, length] = [0x1000_0000, 4 * 4096]
+`
+const pairs = [...piecesOf("locks", locks), ...piecesOf("uffd", uffd, givenUffd)]
 const names = ["hello.ts", "greeter.ts", "unseen.ts", "answer.ts", "events.ts"]
 const said = compile(
   new Map([

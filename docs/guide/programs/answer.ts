@@ -18,11 +18,13 @@ const program = (at: number) =>
           if (page === 2) yield* memory.poison(event.address, PAGE)
         }
       })
-      yield* Effect.forkChild(Effect.forever(handler))
-      yield* Console.log(`byte 5 is ${yield* Task.load8(at + 5)}`)
-      yield* Task.store8(at + PAGE, 1)
-      yield* Console.log(`byte 4096 is ${yield* Task.load8(at + PAGE)}`)
-      yield* Task.load8(at + 2 * PAGE)
+      const work = Effect.gen(function* () {
+        yield* Console.log(`byte 5 is ${yield* Task.load8(at + 5)}`)
+        yield* Task.store8(at + PAGE, 1)
+        yield* Console.log(`byte 4096 is ${yield* Task.load8(at + PAGE)}`)
+        yield* Task.load8(at + 2 * PAGE)
+      })
+      yield* Effect.raceFirst(Effect.forever(handler), work)
     })
   )
 

@@ -24,20 +24,21 @@ const program = Effect.gen(function* () {
           }
         }
       })
-      yield* Effect.forkChild(Effect.forever(handler))
-
-      yield* Task.madvise(at, PAGE, AdviceFlags.DONTNEED)
-      yield* Task.munmap(at + PAGE, PAGE)
-      const to = at + 6 * PAGE
-      yield* Task.mremap({
-        address: at + 2 * PAGE,
-        oldLength: PAGE,
-        newLength: PAGE,
-        flags: MremapFlags.MAYMOVE | MremapFlags.FIXED,
-        newAddress: to
+      const work = Effect.gen(function* () {
+        yield* Task.madvise(at, PAGE, AdviceFlags.DONTNEED)
+        yield* Task.munmap(at + PAGE, PAGE)
+        const to = at + 6 * PAGE
+        yield* Task.mremap({
+          address: at + 2 * PAGE,
+          oldLength: PAGE,
+          newLength: PAGE,
+          flags: MremapFlags.MAYMOVE | MremapFlags.FIXED,
+          newAddress: to
+        })
+        const child = yield* Task.fork(Task.load8(at + 3 * PAGE), "child")
+        yield* Console.log(`the child read ${yield* Task.wait(child)}`)
       })
-      const child = yield* Task.fork(Task.load8(at + 3 * PAGE), "child")
-      yield* Console.log(`the child read ${yield* Task.wait(child)}`)
+      yield* Effect.raceFirst(Effect.forever(handler), work)
     })
   )
 })
