@@ -8,10 +8,12 @@ import { join } from "node:path"
 import { root, run } from "./run.ts"
 import { filesUnder } from "./source.ts"
 
+const nodeTypes = "@types/node@20.19.43"
 const compilers = ["5.9.3", "6.0.3", "7.0.2"]
-const flags = "--noEmit --strict --target es2022 --module nodenext --skipLibCheck --allowImportingTsExtensions".split(
-  " "
-)
+const flags =
+  "--noEmit --strict --target es2022 --module nodenext --skipLibCheck --allowImportingTsExtensions --types node".split(
+    " "
+  )
 /** Stands in for the examples while there are none. */
 const smallest =
   'import * as pagewright from "pagewright"\nimport * as testing from "pagewright/testing"\nvoid [pagewright, testing]\n'
@@ -26,7 +28,8 @@ async function tryTarball(project: string): Promise<void> {
   await step("npm pack", "npm", ["pack", "--silent", "--ignore-scripts", "--pack-destination", project], root)
   const tarball = readdirSync(project).find((name) => name.endsWith(".tgz"))!
   await step("npm init", "npm", ["init", "-y"], project)
-  await step("npm install", "npm", ["install", "--no-audit", "--no-fund", `./${tarball}`], project)
+  // the examples use Node's own modules, whose types a user installs too
+  await step("npm install", "npm", ["install", "--no-audit", "--no-fund", `./${tarball}`, nodeTypes], project)
   if (existsSync(join(root, "examples"))) cpSync(join(root, "examples"), join(project, "examples"), { recursive: true })
   else writeFileSync(join(project, "smallest.ts"), smallest)
   const sources = filesUnder(project, "examples", ".ts").filter((file) => !file.endsWith(".test.ts"))
