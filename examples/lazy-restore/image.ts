@@ -93,6 +93,7 @@ export const openImage = (path: string) =>
     const table = yield* readAt(file, PAGE * (1 + pages), expected - PAGE * (1 + pages))
     if (crc32(table, crc32(head.subarray(COUNTS))) !== view.getUint32(12, true))
       return yield* refused("its table is damaged: the checksum is wrong")
+    if (areas === 0) return yield* refused("it has no memory")
     const rows = decode(table, areas, pages)
     if (!isInOrder(rows)) return yield* refused("its table names pages that no area has")
     let read = 0

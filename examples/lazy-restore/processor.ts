@@ -10,7 +10,7 @@ import { Effect } from "effect"
 import { Task } from "pagewright"
 
 /** Bytes of an instruction. */
-export const INSTRUCTION = 8
+const INSTRUCTION = 8
 /** Where the sixteen registers lie, and the program counter behind them. */
 export const REGISTERS = 0x60_0000
 const COUNTER = REGISTERS + 64

@@ -306,6 +306,8 @@ describe("lazy restore", () => {
         expect(yield* said(Buffer.concat([Buffer.alloc(PAGE), right.subarray(PAGE)]))).toMatch(
           "whose saving was cut short"
         )
+        yield* Task.run("empty", save(wrong))
+        expect(yield* refusal(wrong)).toBe("no task can be restored: it has no memory")
         expect(yield* said(Buffer.from("an essay"))).toMatch("is no image")
         expect(yield* refusal(newFile())).toMatch("ENOENT")
       })
