@@ -70,6 +70,30 @@ export const RANGE_IOCTLS = 0x1fc
 /** The same where the range holds huge pages: no ZEROPAGE, no MOVE. */
 export const RANGE_IOCTLS_BASIC = 0x1cc
 
+// ---- commands of ioctl(2), each with a struct in memory: direction, its size, 0xaa, number
+/** struct uffdio_api: api, features, ioctls. */
+export const IOCTL_API = 0xc018aa3f
+/** struct uffdio_register: start, len, mode; ioctls. */
+export const IOCTL_REGISTER = 0xc020aa00
+/** struct uffdio_range: start, len. */
+export const IOCTL_UNREGISTER = 0x8010aa01
+/** struct uffdio_range. */
+export const IOCTL_WAKE = 0x8010aa02
+/** struct uffdio_copy: dst, src, len, mode; copy. */
+export const IOCTL_COPY = 0xc028aa03
+/** struct uffdio_zeropage: start, len, mode; zeropage. */
+export const IOCTL_ZEROPAGE = 0xc020aa04
+/** struct uffdio_move: dst, src, len, mode; move. */
+export const IOCTL_MOVE = 0xc028aa05
+/** struct uffdio_writeprotect: start, len, mode. */
+export const IOCTL_WRITEPROTECT = 0xc018aa06
+/** struct uffdio_continue: start, len, mode; mapped. */
+export const IOCTL_CONTINUE = 0xc020aa07
+/** struct uffdio_poison: start, len, mode; updated. */
+export const IOCTL_POISON = 0xc020aa08
+/** Of /dev/userfaultfd: a descriptor; its argument are the flags of userfaultfd(2). */
+export const IOCTL_NEW = 0xaa00
+
 // ---- modes
 /** Register: faults on missing pages. */
 export const REGISTER_MODE_MISSING = 1

@@ -12,7 +12,7 @@ import type { Fail } from "./Fail.ts"
 import type { Markers, Takes } from "./Lockdep.ts"
 import { Kernel, onWorld } from "./machine.ts"
 import { discharged, machineOf } from "./raw.ts"
-import { lockedText, plainText } from "./proc.ts"
+import { fdinfoText, lockedText, plainText } from "./proc.ts"
 import { type RestoreError, restoreWorld, type SaveError, saveWorld } from "./checkpoint.ts"
 import type { Machine } from "./mm-handle.ts"
 import { settler } from "./settle.ts"
@@ -47,6 +47,8 @@ export interface Options {
     readonly userReserveKbytes?: number
     /** 1: files of memfd_create are not executable unless EXEC says so; 2: nor then. 0. */
     readonly memfdNoexec?: 0 | 1 | 2
+    /** 1: everybody may have faults of the kernel's own answered by a userfaultfd. 0. */
+    readonly unprivilegedUserfaultfd?: 0 | 1
     /** Bytes that one System V segment may have: 2^64 - 2^24. */
     readonly shmmax?: number
     /** Pages that all segments together may have: 2^64 - 2^24. */
@@ -79,6 +81,7 @@ const bootWorld = (options: Options): World => {
       adminReserveKbytes: sysctl?.adminReserveKbytes ?? defaults.adminReserveKbytes,
       userReserveKbytes: sysctl?.userReserveKbytes ?? defaults.userReserveKbytes,
       memfdNoexec: sysctl?.memfdNoexec ?? defaults.memfdNoexec,
+      unprivilegedUserfaultfd: sysctl?.unprivilegedUserfaultfd ?? defaults.unprivilegedUserfaultfd,
       shmmax: sysctl?.shmmax ?? defaults.shmmax,
       shmall: sysctl?.shmall ?? defaults.shmall,
       shmmni: sysctl?.shmmni ?? defaults.shmmni
@@ -271,3 +274,6 @@ export const status = (pid: number): Effect.Effect<string, never, Kernel> => pla
 
 /** /proc/PID/statm of process `pid`; empty if there is none. */
 export const statm = (pid: number): Effect.Effect<string, never, Kernel> => plainText(pid, "statm")
+
+/** /proc/PID/fdinfo/FD of descriptor `fd` of process `pid`; empty if there is none. */
+export const fdinfo = (pid: number, fd: number): Effect.Effect<string, never, Kernel> => fdinfoText(pid, fd)

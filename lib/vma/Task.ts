@@ -12,7 +12,7 @@ import { type Kernel, onWorld } from "./machine.ts"
 import { onProcess, Process, Task, type TaskShape } from "./process.ts"
 import { detached, servicesAs } from "./raw.ts"
 import type { AfterUnlock, Held } from "./region.ts"
-import { worker } from "./user.ts"
+import { worker } from "./rim.ts"
 
 export { cpu, type Cpu, type WouldWait } from "./cpu.ts"
 export {
@@ -32,6 +32,7 @@ export {
   storeBytes
 } from "./memory.ts"
 export {
+  fdinfo,
   maps,
   pagemap,
   type ProcmapArea,
@@ -43,7 +44,7 @@ export {
   status
 } from "./proc.ts"
 export { Task, type TaskShape } from "./process.ts"
-export { close, fd, type Fd, ioctl, open, type OpenMode } from "./file-calls.ts"
+export { close, fd, type Fd, ioctl, open, type OpenMode, poll, read, userfaultfd } from "./file-calls.ts"
 export { addSeals, ftruncate, getSeals, memfdCreate, memfdSecret } from "./memfd.ts"
 export { madvise, mincore, mlock, mlockall, mseal, msync, munlock, munlockall } from "./range-calls.ts"
 export type { Register } from "./register.ts"

@@ -1,22 +1,27 @@
 /** System calls about open files. Floor 8, internal; `Task` has them. */
 import { Effect, Exit } from "effect"
+import { ENOENT } from "../flags/Errno.ts"
 import type { Device } from "./Device.ts"
 import { BoundDriver, DeviceObject } from "./driver.ts"
 import { closeFile, fget, fput } from "../mm/area/object.ts"
 import { registerOf } from "../mm/base/units.ts"
 import { installFd, openPath } from "../mm/object/file.ts"
-import { ioctlProc, openProc } from "../mm/proc/file.ts"
-import { FILE_PROC, FMODE_READ, FMODE_WRITE } from "../mm/store/files.ts"
+import { openProc } from "../mm/proc/file.ts"
+import { FMODE_READ, FMODE_WRITE } from "../mm/store/files.ts"
 import { close as sysClose } from "../mm/sys/fd.ts"
-import { type PlainCall, plainCall } from "./call.ts"
+import { ioctl as sysIoctl } from "../mm/sys/ioctl.ts"
+import { poll as sysPoll } from "../mm/sys/poll.ts"
+import { read as sysRead } from "../mm/sys/read.ts"
+import { openUffdDevice, UFFD_DEVICE } from "../mm/sys/uffd-device.ts"
+import { userfaultfd as sysUserfaultfd } from "../mm/sys/userfaultfd.ts"
+import { type Call, call, type PlainCall, plainCall } from "./call.ts"
 import { type ErrnoName, type Fail, fail, isFail } from "./Fail.ts"
 import type { Takes } from "./Lockdep.ts"
 import { onProcess, type Process, type Task } from "./process.ts"
 import { hookAnswer, inner } from "./raw.ts"
 import { type Register, wordOf } from "./register.ts"
-import { door, releaseFiles, type Restore } from "./rim.ts"
+import { door, releaseFiles } from "./rim.ts"
 import { settleAny, settler } from "./settle.ts"
-import { tearDownLater } from "./user.ts"
 import { announced, fileHook } from "./world.ts"
 
 declare const mmapError: unique symbol
@@ -81,16 +86,15 @@ export const fd = (number: number): Fd<Fail<ErrnoName>> => new NumberedFd(number
 /** No file: what mmap(2) takes for anonymous memory. */
 export const none: Fd<never> = { number: -1 }
 
-const opened = settler("ENOENT", "ENFILE", "EMFILE")
+const opened = settler("EMFILE")
 const openAs = (p: Process, path: string, mode: OpenMode): Effect.Effect<Fd<never>, unknown> =>
   Effect.uninterruptibleMask((restore) => {
     const { k } = p.world
     const bits = (mode.includes("r") ? FMODE_READ : 0) | (mode.includes("w") ? FMODE_WRITE : 0)
-    const isProc = path.startsWith("/proc/")
-    const f = isProc ? openProc(k, p.pid, path, bits) : openPath(k, path, bits)
-    if (f < 0) return isProc ? settleAny(f, { number: -1 }) : opened(f, { number: -1 })
+    const f = rowOf(p, path, bits)
+    if (f < 0) return settleAny(f, { number: -1 })
     const driver = p.world.drivers[k.files.ops(f)]
-    const install = (): Effect.Effect<Fd<never>, Fail<"ENOENT" | "ENFILE" | "EMFILE">> => {
+    const install = (): Effect.Effect<Fd<never>, Fail<"EMFILE">> => {
       const number = installFd(k, p.pid, f)
       return number >= 0
         ? Effect.succeed({ number })
@@ -110,19 +114,36 @@ const openAs = (p: Process, path: string, mode: OpenMode): Effect.Effect<Fd<neve
     )
   })
 
+/** An open file of whatever a path names: a file or device that was made, else the kernel's own. */
+const rowOf = ({ pid, world: { k } }: Process, path: string, mode: number): number => {
+  if (k.paths.has(path)) return openPath(k, path, mode)
+  if (path === UFFD_DEVICE) return openUffdDevice(k, pid, mode)
+  return path.startsWith("/proc/") ? openProc(k, pid, path, mode) : ENOENT
+}
+
 const closed = settler("EBADF")
-/** close(2). A mapping keeps the file open.
+/** close(2). A mapping keeps the file open. The last descriptor of a userfaultfd lets everybody go on who waits for it.
  * @returns EBADF not an open descriptor
+ * @locks of a userfaultfd, takes mmap_lock, write
  * @source fs/open.c close (v6.18)
  */
-export const close = (file: Fd<unknown>): PlainCall<void, Fail<"EBADF">> =>
+export const close = (file: Fd<unknown>): Call<void, Fail<"EBADF">> =>
   plainCall(
     (k, pid) => sysClose(k, pid, file.number),
     (r) => closed(r, undefined)
   )
 
-/** ioctl(2).
- * @returns what the driver answers | EBADF not an open descriptor | ENOTTY the file has no ioctl | what the driver fails with
+/** ioctl(2), of a driver's file, of maps and pagemap in /proc, of a userfaultfd and of /dev/userfaultfd. The kernel's own
+ * take the address of a struct in the caller's memory: `UffdFlags.IOCTL_*` say which.
+ * @returns what the file answers | EBADF not an open descriptor | ENOTTY the file has no ioctl | what a driver fails with
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Task, UffdFlags, type Units } from "pagewright"
+ * // struct uffdio_api lies at `at`
+ * const handshake = (uffd: Task.Fd<unknown>, at: Units.UserAddr) =>
+ *   Effect.andThen(Task.store64(at, BigInt(UffdFlags.API)), Task.ioctl(uffd, UffdFlags.IOCTL_API, at))
+ * ```
  */
 export const ioctl = (
   file: Fd<unknown>,
@@ -133,11 +154,18 @@ export const ioctl = (
     Effect.uninterruptibleMask((restore) => {
       const { k } = p.world
       const f = k.tasks.file(p.pid, file.number)
-      if (f === 0) return fail("EBADF")
-      if (k.files.kind(f) === FILE_PROC) return ofProc(p, f, command, argument, restore)
       const open = p.world.files.get(f)
-      const answer = open?.driver.ioctl(open, command, registerOf(wordOf(argument)))
-      if (answer === undefined || open === undefined) return fail("ENOTTY")
+      if (open === undefined) {
+        const own = door(
+          p.world,
+          p.pid,
+          () => sysIoctl(k, p.pid, file.number, command, wordOf(argument)),
+          (r) => settleAny(r, r)
+        )
+        return restore(own)
+      }
+      const answer = open.driver.ioctl(open, command, registerOf(wordOf(argument)))
+      if (answer === undefined) return fail("ENOTTY")
       fget(k, f) // its descriptor may be closed while the driver answers
       const call = hookAnswer<number, Fail<ErrnoName>>(
         announced(p.world, () => fileHook(open.driver.name, "ioctl", p.pid, p.name), answer)
@@ -149,24 +177,44 @@ export const ioctl = (
     })
   )
 
-/** A command of a file of /proc; its argument is a struct in the caller's memory. */
-const ofProc = (
-  p: Process,
-  f: number,
-  command: number,
-  argument: Register,
-  restore: Restore
-): Effect.Effect<number, Fail<ErrnoName>> => {
-  const { k } = p.world
-  fget(k, f)
-  const call = door(
-    p.world,
-    p.pid,
-    () => ioctlProc(k, p.pid, f, command, wordOf(argument)),
-    (r) => settleAny(r, r)
+const wasRead = settler("EAGAIN", "EBADF", "EFAULT", "EINVAL", "EISDIR", "EMFILE", "ENFILE")
+/** read(2) from where the open file is, into the caller's memory. A userfaultfd gives whole messages of 32 bytes, and waits
+ * for the first one unless it was opened with NONBLOCK.
+ * @param length - bytes
+ * @returns bytes read, 0 at the end | EBADF not open for reading | EINVAL a file that cannot be read; a userfaultfd before its
+ *   handshake, or less than a message | EFAULT | EISDIR | EAGAIN no message | EMFILE, ENFILE no room for a child's descriptor
+ * @locks what faults on the memory take
+ * @source fs/read_write.c ksys_read; fs/userfaultfd.c userfaultfd_read_iter (v6.18)
+ */
+export const read = (
+  file: Fd<unknown>,
+  address: Register,
+  length: Register
+): Call<number, Fail<"EAGAIN" | "EBADF" | "EFAULT" | "EINVAL" | "EISDIR" | "EMFILE" | "ENFILE">> =>
+  call(
+    (k, pid) => sysRead(k, pid, file.number, wordOf(address), wordOf(length)),
+    (r) => wasRead(r, r)
   )
-  return Effect.onExit(restore(call), () => {
-    fput(k, f)
-    return tearDownLater(p.world)
-  })
-}
+
+/** poll(2) of one descriptor with a timeout of 0: what it is ready for now.
+ * @param events - bits of `PollFlags`; ERR, HUP and NVAL are told unasked
+ * @returns bits of `PollFlags`; a userfaultfd says IN where there is a message, and ERR where reads could wait
+ * @source fs/select.c do_pollfd; fs/userfaultfd.c userfaultfd_poll (v6.18)
+ */
+export const poll = (file: Fd<unknown>, events: number): PlainCall<number, never> =>
+  plainCall((k, pid) => sysPoll(k, pid, file.number, events), Effect.succeed)
+
+const made = settler("EINVAL", "EMFILE", "ENFILE", "ENOMEM", "EPERM")
+/** userfaultfd(2): a descriptor for faults of the caller's address space, to be asked by `ioctl` and `read`. A client with types
+ * is `Userfaultfd`.
+ * @param flags - UffdFlags: CLOEXEC, NONBLOCK, USER_MODE_ONLY
+ * @returns descriptor | EPERM faults of the kernel's own too, without CAP_SYS_PTRACE | EINVAL flags | ENOMEM | ENFILE | EMFILE
+ * @source fs/userfaultfd.c userfaultfd (v6.18)
+ */
+export const userfaultfd = (
+  flags: Register
+): PlainCall<Fd<never>, Fail<"EINVAL" | "EMFILE" | "ENFILE" | "ENOMEM" | "EPERM">> =>
+  plainCall(
+    (k, pid) => sysUserfaultfd(k, pid, wordOf(flags)),
+    (number) => made(number, { number })
+  )

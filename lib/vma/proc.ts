@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { byName } from "../flags/Errno.ts"
 import { PAGE_SIZE, registerOf } from "../mm/base/units.ts"
 import type { Kernel as CoreKernel } from "../mm/kernel.ts"
+import { fdinfo as fdinfoOf } from "../mm/proc/fdinfo.ts"
 import { maps as mapsOf } from "../mm/proc/maps.ts"
 import { pagemapRead } from "../mm/proc/pagemap.ts"
 import { PATH_MAX, procmapQuery as query } from "../mm/proc/procmap-query.ts"
@@ -11,6 +12,7 @@ import { statm as statmOf, status as statusOf } from "../mm/proc/status.ts"
 import { CAP_SYS_ADMIN } from "../mm/store/tasks.ts"
 import type { Call } from "./call.ts"
 import type { Fail } from "./Fail.ts"
+import type { Fd } from "./file-calls.ts"
 import { MmObject } from "./handles.ts"
 import { type Kernel, onWorld } from "./machine.ts"
 import { onProcess, type Task } from "./process.ts"
@@ -85,6 +87,24 @@ export const status: Effect.Effect<string, never, Task> = ownPlain("status")
  * @source fs/proc/array.c proc_pid_statm (v6.18)
  */
 export const statm: Effect.Effect<string, never, Task> = ownPlain("statm")
+
+const described = settler("ENOENT")
+/** /proc/self/fdinfo/FD: position and flags of a descriptor; of a userfaultfd, how many faults wait to be read, how many
+ * wait at all, and what was agreed upon. What is not memory is not there.
+ * @returns ENOENT not an open descriptor
+ * @source fs/proc/fd.c seq_show; fs/userfaultfd.c userfaultfd_show_fdinfo (v6.18)
+ */
+export const fdinfo = (file: Fd<unknown>): Effect.Effect<string, Fail<"ENOENT">, Task> =>
+  onProcess((p) =>
+    Effect.suspend(() => {
+      const text = fdinfoOf(p.world.k, p.pid, file.number)
+      return described(text === undefined ? byName.ENOENT : 0, text ?? "")
+    })
+  )
+
+/** The same of descriptor `fd` of process `pid`; empty if there is none. */
+export const fdinfoText = (pid: number, fd: number): Effect.Effect<string, never, Kernel> =>
+  onWorld(({ k }) => Effect.sync(() => (mmOf(k, pid) === 0 ? "" : (fdinfoOf(k, pid, fd) ?? ""))))
 
 /** MAX_RW_COUNT: a read of more is one of so much. */
 const MOST = 0x7fff_f000n

@@ -33,6 +33,7 @@ import {
   type Verb
 } from "../mm/base/stop.ts"
 import { FILE_UFFD } from "../mm/store/files.ts"
+import { drainMmput } from "../mm/sys/process.ts"
 import { releaseFile } from "../mm/sys/userfaultfd.ts"
 import { addrOf, PAGE_SIZE } from "../mm/base/units.ts"
 import { readClaim, readDone, readNow, readTarget } from "../mm/object/filemap.ts"
@@ -97,7 +98,7 @@ const whole = <W extends StopName, A, B, E, R>(
     return Effect.matchCauseEffect(drive(w, r, g, first, restore), {
       onFailure: (cause) => {
         endRow(w, r)
-        return Effect.failCause(cause)
+        return Effect.andThen(releaseFiles(w), Effect.andThen(tearDownLater(w), Effect.failCause(cause)))
       },
       onSuccess: (a) => {
         const stashed = w.stash[r]
@@ -356,3 +357,13 @@ export const releaseFiles = (w: World): Effect.Effect<void> =>
     },
     step: () => {}
   })
+
+/** Leaves address spaces whose last user went to a worker. */
+export const tearDownLater = (w: World): Effect.Effect<void> =>
+  Effect.suspend(() => (w.k.deferredMmput.length === 0 ? Effect.void : Effect.asVoid(worker(teardown(w)))))
+
+const teardown = (w: World): Effect.Effect<void> => Effect.asVoid(door(w, 0, () => drainMmput(w.k), Effect.succeed))
+
+/** Work of the kernel's own: it outlives the section that left it, so that section's locks are not its locks. */
+export const worker = <A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<Fiber.Fiber<A, E>, never, R> =>
+  Effect.forkDetach(Effect.provideService(work, Inside, undefined))

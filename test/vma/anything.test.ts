@@ -3,7 +3,19 @@
  */
 import { Cause, Effect, Exit } from "effect"
 import fc from "fast-check"
-import { AdviceFlags, Device, Fail, Kernel, Lockdep, MapFlags, ProtFlags, ShmFlags, Task, Units } from "pagewright"
+import {
+  AdviceFlags,
+  Device,
+  Fail,
+  Kernel,
+  Lockdep,
+  MapFlags,
+  ProtFlags,
+  ShmFlags,
+  Task,
+  UffdFlags,
+  Units
+} from "pagewright"
 import { describe, expect, it } from "vitest"
 import { anonymous, small } from "./support.ts"
 
@@ -32,6 +44,20 @@ const advice = some(...Object.values(AdviceFlags))
 const fd = below(8)
 const segment = below(4)
 const bits = below(64)
+
+/** Where structs of ioctls lie. */
+const scratch = at(100)
+const { FEATURE_SIGBUS, IOCTL_COPY, IOCTL_MOVE, NONBLOCK } = UffdFlags
+const commands = Object.entries(UffdFlags).flatMap(([name, n]) => (name.startsWith("IOCTL_") ? [Number(n)] : []))
+/** ioctl(2) with a struct: a range, or two places, and a mode. Nobody is there to answer, so faults are signals. */
+const ioctl = (file: Word, command: Word, to: Word, length: Word, from: Word, mode: Word): Any => {
+  const places = command === IOCTL_COPY || command === IOCTL_MOVE ? [to, from, length] : [to, length]
+  const struct = command === UffdFlags.IOCTL_API ? [0xaa, Number(mode) | FEATURE_SIGBUS] : [...places, mode]
+  const stores = struct.map((word, i) =>
+    Task.store64(scratch + i * 8, BigInt.asUintN(64, BigInt(Math.trunc(Number(word)) || 0)))
+  )
+  return Effect.andThen(Effect.all(stores), Task.ioctl(Task.fd(Number(file)), Number(command), scratch))
+}
 
 /** A system call: what its arguments are like, and how it is made of any five words. */
 type CallOf = readonly [readonly fc.Arbitrary<number>[], (a: Word, b: Word, c: Word, d: Word, e: Word, f: Word) => Any]
@@ -62,6 +88,16 @@ const calls: Readonly<Record<string, CallOf>> = {
   ftruncate: [[fd, pages], (a, b) => Task.ftruncate(Task.fd(Number(a)), b)],
   addSeals: [[fd, bits], (a, b) => Task.addSeals(Task.fd(Number(a)), b)],
   getSeals: [[fd], (a) => Task.getSeals(Task.fd(Number(a)))],
+  userfaultfd: [[some(0, 1, 2)], (a) => Task.userfaultfd(Number(a) | NONBLOCK)],
+  uffdApi: [[fd, some(0)], (a, b) => ioctl(a, UffdFlags.IOCTL_API, 0, 0, 0, b)],
+  uffdRegister: [
+    [fd, address, pages, some(1, 2, 3, 4)],
+    (a, b, c, d) => ioctl(a, UffdFlags.IOCTL_REGISTER, b, c, 0, d)
+  ],
+  ioctl: [[fd, some(...commands), address, pages, address, below(4)], ioctl],
+  read: [[fd, address, pages], (a, b, c) => Task.read(Task.fd(Number(a)), b, c)],
+  poll: [[fd, bits], (a, b) => Task.poll(Task.fd(Number(a)), Number(b))],
+  fdinfo: [[fd], (a) => Task.fdinfo(Task.fd(Number(a)))],
   close: [[fd], (a) => Task.close(Task.fd(Number(a)))],
   shmget: [[below(3), pages, some(0, CREAT | 0o600, CREAT | EXCL, 0o400, HUGETLB)], (a, b, c) => Task.shmget(a, b, c)],
   shmat: [[segment, address, some(0, RDONLY, RND, REMAP, REMAP, REMAP | RDONLY)], (a, b, c) => Task.shmat(a, b, c)],
@@ -103,6 +139,9 @@ const run = (steps: readonly (readonly [string, readonly Word[]])[]): Promise<re
           const fixed = { length: Units.pages(3), prot: ProtFlags.READ | ProtFlags.WRITE }
           yield* Task.mmap({ ...fixed, address: at(1), flags: anonymous | MapFlags.FIXED })
           yield* Task.mmap({ ...fixed, address: at(5), flags: MapFlags.SHARED | MapFlags.FIXED, fd: file })
+          yield* Task.mmap({ ...fixed, address: scratch, flags: anonymous | MapFlags.FIXED })
+          const uffd = yield* Task.userfaultfd(NONBLOCK)
+          yield* ioctl(uffd.number, UffdFlags.IOCTL_API, 0, 0, 0, 0)
           yield* Task.shmat(yield* Task.shmget(0, 8192, 0o600), at(10))
           for (const [name, [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0]] of steps) {
             const exit = yield* Effect.exit(Effect.suspend(() => calls[name]![1](a, b, c, d, e, f)))

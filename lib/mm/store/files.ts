@@ -4,6 +4,7 @@
  *                                 8 pages of a huge page 9 owner
  *             size, commit Float64 [o]    bytes; pages promised at creation (shared anonymous memory)
  *     file    i Int32 [f<<3 | f]  0 refs 1 mode 2 object 3 kind 4 ops 5 private 6 next free 7 flags
+ *             positions Float64 [f]       bytes from the start: where read(2) goes on
  *
  * A file is an open file description: it, not the object, is what merges compare. An object is an inode with its page
  * cache: what faults are answered from. Who maps it is in `store/mappings.ts`.
@@ -41,6 +42,8 @@ export const FILE_UFFD = 14
 
 /** A file of /proc: maps, or pagemap by its flags; `private` is the address space, grabbed. It has no object. */
 export const FILE_PROC = 16
+/** /dev/userfaultfd. It has no object. */
+export const FILE_UFFD_DEVICE = 17
 
 export const FMODE_READ = 1
 export const FMODE_WRITE = 2
@@ -88,6 +91,7 @@ export class Files {
   readonly size: Float64Array
   private readonly commit: Float64Array
   private readonly fi: Int32Array
+  private readonly positions: Float64Array
   /** Name of each file, as /proc shows it. Cold: strings are fine here. */
   readonly names: string[] = []
   /** `dev` and `inode` columns of /proc/PID/maps, by object. */
@@ -112,6 +116,7 @@ export class Files {
     this.size = new Float64Array(max)
     this.commit = new Float64Array(max)
     this.fi = new Int32Array(max << 3)
+    this.positions = new Float64Array(max)
   }
 
   /** An object with one reference; 0 when the pool is empty. */
@@ -225,6 +230,7 @@ export class Files {
     else return 0
     this.fi.fill(0, f << 3, (f << 3) + 8)
     this.fi[f << 3] = 1
+    this.positions[f] = 0
     this.fi[(f << 3) + F_MODE] = mode
     this.fi[(f << 3) + F_OBJ] = o
     this.fi[(f << 3) + F_KIND] = kind
@@ -278,6 +284,13 @@ export class Files {
   }
   setPrivate(f: File, p: number): void {
     this.fi[(f << 3) + F_PRIVATE] = p
+  }
+  /** Where read(2) goes on, in bytes from the start. */
+  position(f: File): number {
+    return this.positions[f]!
+  }
+  setPosition(f: File, bytes: number): void {
+    this.positions[f] = bytes
   }
   flags(f: File): number {
     return this.fi[(f << 3) + F_FLAGS]!

@@ -32,6 +32,7 @@ import {
   FILE_SECRET,
   FILE_SHMEM,
   FILE_UFFD,
+  FILE_UFFD_DEVICE,
   FILE_ZERO,
   FMODE_READ,
   FMODE_WRITE
@@ -44,7 +45,7 @@ import { copyFromUserNow, copyToUser, faultInReadable } from "./usercopy.ts"
 const FALLOC_KEEP_SIZE = 1
 const FALLOC_PUNCH_HOLE = 2
 /** MAX_RW_COUNT: more is not moved by one call. */
-const MAX_RW = 0x7fff_f000
+export const MAX_RW = 0x7fff_f000
 const signed = (x: Word): bigint => BigInt.asIntN(64, registerOf(x))
 
 /** Open file of a descriptor that is to be read or written at an offset; or the errno. */
@@ -70,7 +71,8 @@ export function pread(k: Kernel, task: number, fd: Word, into: Uint8Array, off: 
     return into.length
   }
   if (kind === FILE_HUGETLB) return readHoles(k, k.files.obj(f), Number(signed(off)), into)
-  return kind === FILE_DEVICE || kind === FILE_PROC ? EINVAL : readObject(k, k.files.obj(f), Number(signed(off)), into)
+  if (kind === FILE_DEVICE || kind === FILE_PROC || kind === FILE_UFFD_DEVICE) return EINVAL
+  return readObject(k, k.files.obj(f), Number(signed(off)), into)
 }
 
 /** Reads zeroes up to the end. */
@@ -88,7 +90,7 @@ export function pwrite(k: Kernel, task: number, fd: Word, data: Uint8Array, off:
   if (f < 0) return f
   const kind = k.files.kind(f)
   if (kind === FILE_ZERO) return data.length
-  if (kind === FILE_DEVICE || kind === FILE_HUGETLB || kind === FILE_PROC) return EINVAL
+  if (UNWRITABLE.has(kind)) return EINVAL
   const o = k.files.obj(f)
   const to = Number(signed(off))
   for (let done = 0; done < data.length;) {
@@ -116,7 +118,7 @@ function pageToWrite(k: Kernel, o: number, at: number, n: number): number {
 }
 
 /** Is `[addr, addr + len)` user space (access_ok)? */
-const isUser = (addr: Word, len: Word): boolean => registerOf(addr) + registerOf(len) <= BigInt(TASK_SIZE)
+export const isUser = (addr: Word, len: Word): boolean => registerOf(addr) + registerOf(len) <= BigInt(TASK_SIZE)
 
 /** Does a file reach that far (rw_verify_area)? Offsets are signed. */
 const isOffset = (off: Word, len: Word): boolean => signed(off) + registerOf(len) < 2n ** 63n
@@ -157,7 +159,7 @@ export function* pwriteUser(k: Kernel, task: number, fd: Word, addr: Word, len: 
   const want = Math.min(Number(registerOf(len)), MAX_RW)
   const kind = k.files.kind(f)
   if (kind === FILE_ZERO) return want
-  if (kind === FILE_DEVICE || kind === FILE_HUGETLB || kind === FILE_PROC) return EINVAL
+  if (UNWRITABLE.has(kind)) return EINVAL
   const mm = k.tasks.mm(task)
   const o = k.files.obj(f)
   for (let done = 0; done < want;) {
@@ -176,6 +178,9 @@ export function* pwriteUser(k: Kernel, task: number, fd: Word, addr: Word, len: 
   }
   return want
 }
+
+/** Files that cannot be written. */
+const UNWRITABLE: ReadonlySet<number> = new Set([FILE_DEVICE, FILE_HUGETLB, FILE_PROC, FILE_UFFD_DEVICE])
 
 /** Files that have a size. */
 const SIZED: ReadonlySet<number> = new Set([FILE_REGULAR, FILE_SHMEM, FILE_SECRET, FILE_HUGETLB])

@@ -68,6 +68,7 @@ import {
   FILE_SHM,
   FILE_SHMEM,
   FILE_UFFD,
+  FILE_UFFD_DEVICE,
   FMODE_READ,
   FMODE_WRITE
 } from "../store/files.ts"
@@ -257,6 +258,7 @@ function checkFile(k: Kernel, q: Request): number {
     kind === FILE_PIPE ||
     kind === FILE_PROC ||
     kind === FILE_UFFD ||
+    kind === FILE_UFFD_DEVICE ||
     (kind === FILE_DEVICE && ((k.ops[k.files.ops(q.file)]!.hooks >> H_MMAP) & 1) === 0)
   )
     return ENODEV

@@ -1,15 +1,25 @@
-/** What every ioctl of a userfaultfd begins with: its descriptor, a range, and holding on to both. Floor 6.
+/** What the ioctls of a userfaultfd have in common: their descriptor, a range, and where their result goes. Floor 6.
  *
- * An ioctl's struct comes as arguments; what Linux stores in its last field is in `k.out[0]`, 0 where it stores nothing.
+ *     uffdX   of a descriptor; the struct comes as arguments, and what Linux stores in its last field is in `k.out[0]`,
+ *             0 where it stores nothing
+ *     doX     of an open file that somebody holds; `into` says where in a caller's memory the result goes as well
  */
-import { EBADF, EINVAL, ENOTTY } from "../../flags/Errno.ts"
-import { mmgetNotZero } from "../area/mm.ts"
+import { EAGAIN, EBADF, EFAULT, EINVAL, ENOTTY, OK } from "../../flags/Errno.ts"
 import { fget, fput } from "../area/object.ts"
+import type { StopName, Verb } from "../base/stop.ts"
 import { lowBits, offsetInPage, pageOf, TASK_PAGES, type Word } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
+import type { FaultStops } from "../page/fault.ts"
 import { FILE_UFFD, type File } from "../store/files.ts"
+import type { Mm } from "../store/mms.ts"
 import type { Task } from "../store/tasks.ts"
-import { mmputAsync } from "./process.ts"
+import { copyToUser } from "./usercopy.ts"
+
+/** Where in a caller's memory a result goes: the last field of an ioctl's struct, 8 bytes. */
+export interface Into {
+  readonly mm: Mm
+  readonly at: bigint
+}
 
 /** The userfaultfd behind a descriptor, handshake or not.
  * @returns file | EBADF | ENOTTY another kind of file
@@ -28,6 +38,49 @@ export function uffdFile(k: Kernel, task: Task, fd: Word): number {
   return f < 0 || k.uffds.isInitialized(k.files.private(f)) ? f : EINVAL
 }
 
+/** Runs an ioctl of the userfaultfd behind a descriptor; it stays open meanwhile.
+ * @returns what `ioctl` answers | as `uffdFile`
+ */
+export function* onUffd<W extends StopName>(k: Kernel, task: Task, fd: Word, ioctl: (f: File) => Verb<W>): Verb<W> {
+  k.out[0] = 0
+  const f = uffdFile(k, task, fd)
+  if (f < 0) return f
+  fget(k, f)
+  try {
+    return yield* ioctl(f)
+  } finally {
+    fput(k, f)
+  }
+}
+
+/** The same for an ioctl that resolves faults: while the address space changes, EAGAIN is answered, and stored. */
+export const onSteady = <W extends StopName>(
+  k: Kernel,
+  task: Task,
+  fd: Word,
+  ioctl: (f: File) => Verb<W>
+): Verb<W | FaultStops> =>
+  onUffd(k, task, fd, function* (f): Verb<W | FaultStops> {
+    return isChanging(k, f) ? yield* store(k, EAGAIN, undefined) : yield* ioctl(f)
+  })
+
+/** Has a change of its address space been announced that nobody has heard of yet? */
+export const isChanging = (k: Kernel, f: File): boolean => k.uffds.changing(k.files.private(f)) !== 0
+
+/** Stores the result of an ioctl: bytes that were done, a mask, or an errno.
+ * @returns the errno that was stored, or OK | EFAULT it cannot be stored
+ * @locks none held
+ */
+export function* store(k: Kernel, result: number, into: Into | undefined): Verb<FaultStops> {
+  k.out[0] = result
+  if (into !== undefined) {
+    const word = new Uint8Array(8)
+    new DataView(word.buffer).setBigInt64(0, BigInt(result), true)
+    if ((yield* copyToUser(k, into.mm, into.at, word)) !== 0) return EFAULT
+  }
+  return Math.min(result, OK)
+}
+
 /** Is `[start, start + len)` a range of whole pages of user space, and not empty?
  * @source fs/userfaultfd.c validate_range (v6.18)
  */
@@ -36,19 +89,4 @@ export function isRange(start: Word, len: Word): boolean {
   const at = pageOf(start)
   const pages = pageOf(len)
   return pages > 0 && at < TASK_PAGES && pages <= TASK_PAGES - at
-}
-
-/** Holds userfaultfd `f` and the address space it answers for until `letGo`; false, and nothing is held, when that has no
- * user left.
- */
-export function hold(k: Kernel, f: File): boolean {
-  if (!mmgetNotZero(k, k.uffds.mm(k.files.private(f)))) return false
-  fget(k, f)
-  return true
-}
-
-/** Undoes `hold`. */
-export function letGo(k: Kernel, f: File): void {
-  mmputAsync(k, k.uffds.mm(k.files.private(f)))
-  fput(k, f)
 }

@@ -2,7 +2,7 @@
  *
  *     changes under way: EAGAIN  ->  arguments  ->  one area, page after page  ->  wake what was done
  *
- * `k.out[0]` is what Linux stores in the struct: bytes done, or the errno of the first page.
+ * What is stored: bytes done, or the errno of the first page.
  * @source fs/userfaultfd.c userfaultfd_copy, _zeropage, _continue, _poison; mm/userfaultfd.c mfill_atomic (v6.18)
  */
 import { VM_SHARED, VM_UFFD_WP } from "../../flags/bits.ts"
@@ -32,7 +32,8 @@ import type { File } from "../store/files.ts"
 import type { Task } from "../store/tasks.ts"
 import type { Uffd } from "../store/uffds.ts"
 import type { Vma } from "../store/vmas.ts"
-import { hold, isRange, letGo, uffdFile } from "./uffd-args.ts"
+import { whileUsed } from "./process.ts"
+import { type Into, isRange, onSteady, store } from "./uffd-args.ts"
 import { copyFromUser, copyFromUserNow } from "./usercopy.ts"
 
 /** One page of a fill. @returns OK | errno */
@@ -40,14 +41,17 @@ type Fill = (k: Kernel, v: Vma, vpn: Vpn, i: number) => number
 /** A page whose source must be faulted in first. */
 const NEED_SOURCE = -4096
 
+/** Faults in the source of page `i`. @returns OK | errno */
+type Source = (i: number) => Verb<FaultStops>
+
 /** What is asked for. */
 interface Request {
-  readonly f: File
   readonly c: Uffd
   readonly start: Vpn
   readonly pages: number
   readonly wp: boolean
   readonly dontWake: boolean
+  readonly into: Into | undefined
 }
 
 /** Copies `len` bytes from `src` of the caller to `dst` of the descriptor's address space, page by page, over nothing.
@@ -58,7 +62,7 @@ interface Request {
  * @partial pages before a failure are there, and wake who waits for them
  * @locks takes mmap read; none while the source is faulted in
  */
-export function* uffdCopy(
+export const uffdCopy = (
   k: Kernel,
   task: Task,
   fd: Word,
@@ -66,14 +70,24 @@ export function* uffdCopy(
   src: Word,
   len: Word,
   mode: Word
+): Verb<FaultStops> => onSteady(k, task, fd, (f) => doCopy(k, task, f, dst, src, len, mode))
+
+/** `uffdCopy` of an open file. */
+export function* doCopy(
+  k: Kernel,
+  task: Task,
+  f: File,
+  dst: Word,
+  src: Word,
+  len: Word,
+  mode: Word,
+  into?: Into
 ): Verb<FaultStops> {
-  const f = begin(k, task, fd)
-  if (f < 0) return f
   const from = Number(registerOf(src))
   const bytes = Number(registerOf(len))
   const isSource = offsetInPage(len) === 0 && bytes > 0 && from < TASK_SIZE && bytes <= TASK_SIZE - from
   if (!isSource || !isRange(dst, len) || !isMode(mode, UFFD.COPY_MODE_DONTWAKE | UFFD.COPY_MODE_WP)) return EINVAL
-  const q = requestOf(k, f, dst, len, (lowBits(mode) & UFFD.COPY_MODE_WP) !== 0, (lowBits(mode) & 1) !== 0)
+  const q = requestOf(k, f, dst, len, mode, into)
   const page = new Uint8Array(PAGE_SIZE)
   let faulted = -1
   const mm = k.tasks.mm(task)
@@ -93,34 +107,34 @@ export function* uffdCopy(
  * @returns as `uffdCopy`
  * @locks takes mmap read
  */
-export function* uffdCopyBytes(
+export const uffdCopyBytes = (
   k: Kernel,
   task: Task,
   fd: Word,
   dst: Word,
   from: Uint8Array,
   mode: Word
-): Verb<FaultStops> {
-  const f = begin(k, task, fd)
-  if (f < 0) return f
-  if (!isRange(dst, from.length) || !isMode(mode, UFFD.COPY_MODE_DONTWAKE | UFFD.COPY_MODE_WP)) return EINVAL
-  const wp = (lowBits(mode) & UFFD.COPY_MODE_WP) !== 0
-  const q = requestOf(k, f, dst, from.length, wp, (lowBits(mode) & 1) !== 0)
-  return yield* filled(k, q, (_, v, vpn, i) =>
-    fillCopy(k, v, vpn, from.subarray(i * PAGE_SIZE, (i + 1) * PAGE_SIZE), wp)
-  )
-}
+): Verb<FaultStops> =>
+  onSteady(k, task, fd, function* (f) {
+    if (!isRange(dst, from.length) || !isMode(mode, UFFD.COPY_MODE_DONTWAKE | UFFD.COPY_MODE_WP)) return EINVAL
+    const q = requestOf(k, f, dst, from.length, mode)
+    return yield* filled(k, q, (_, v, vpn, i) =>
+      fillCopy(k, v, vpn, from.subarray(i * PAGE_SIZE, (i + 1) * PAGE_SIZE), q.wp)
+    )
+  })
 
 /** Fills `[start, start + len)` with zeroes: the page of zeroes where memory is private, pages of zeroes where it is shared.
  * @param mode - ZEROPAGE_MODE_DONTWAKE
  * @returns as `uffdCopy`, the source aside
  * @locks takes mmap read
  */
-export function* uffdZeropage(k: Kernel, task: Task, fd: Word, start: Word, len: Word, mode: Word): Verb<FaultStops> {
-  const f = begin(k, task, fd)
-  if (f < 0) return f
+export const uffdZeropage = (k: Kernel, task: Task, fd: Word, start: Word, len: Word, mode: Word): Verb<FaultStops> =>
+  onSteady(k, task, fd, (f) => doZeropage(k, f, start, len, mode))
+
+/** `uffdZeropage` of an open file. */
+export function* doZeropage(k: Kernel, f: File, start: Word, len: Word, mode: Word, into?: Into): Verb<FaultStops> {
   if (!isRange(start, len) || !isMode(mode, UFFD.ZEROPAGE_MODE_DONTWAKE)) return EINVAL
-  return yield* filled(k, requestOf(k, f, start, len, false, lowBits(mode) !== 0), fillZero)
+  return yield* filled(k, requestOf(k, f, start, len, mode, into), fillZero)
 }
 
 /** Maps pages that the object has already.
@@ -128,13 +142,14 @@ export function* uffdZeropage(k: Kernel, task: Task, fd: Word, start: Word, len:
  * @returns as `uffdCopy`, the source aside; EFAULT the object has no such page, EINVAL no shared memory
  * @locks takes mmap read
  */
-export function* uffdContinue(k: Kernel, task: Task, fd: Word, start: Word, len: Word, mode: Word): Verb<FaultStops> {
-  const f = begin(k, task, fd)
-  if (f < 0) return f
+export const uffdContinue = (k: Kernel, task: Task, fd: Word, start: Word, len: Word, mode: Word): Verb<FaultStops> =>
+  onSteady(k, task, fd, (f) => doContinue(k, f, start, len, mode))
+
+/** `uffdContinue` of an open file. */
+export function* doContinue(k: Kernel, f: File, start: Word, len: Word, mode: Word, into?: Into): Verb<FaultStops> {
   if (!isRange(start, len) || !isMode(mode, UFFD.CONTINUE_MODE_DONTWAKE | UFFD.CONTINUE_MODE_WP)) return EINVAL
-  const wp = (lowBits(mode) & UFFD.CONTINUE_MODE_WP) !== 0
-  const q = requestOf(k, f, start, len, wp, (lowBits(mode) & 1) !== 0)
-  return yield* filled(k, q, (_, v, vpn) => fillContinue(k, v, vpn, wp))
+  const q = requestOf(k, f, start, len, mode, into)
+  return yield* filled(k, q, (_, v, vpn) => fillContinue(k, v, vpn, q.wp))
 }
 
 /** Poisons pages: who touches one gets SIGBUS.
@@ -142,63 +157,59 @@ export function* uffdContinue(k: Kernel, task: Task, fd: Word, start: Word, len:
  * @returns as `uffdCopy`, the source aside
  * @locks takes mmap read
  */
-export function* uffdPoison(k: Kernel, task: Task, fd: Word, start: Word, len: Word, mode: Word): Verb<FaultStops> {
-  const f = begin(k, task, fd)
-  if (f < 0) return f
-  if (!isRange(start, len) || !isMode(mode, UFFD.POISON_MODE_DONTWAKE)) return EINVAL
-  return yield* filled(k, requestOf(k, f, start, len, false, lowBits(mode) !== 0), fillPoison)
-}
+export const uffdPoison = (k: Kernel, task: Task, fd: Word, start: Word, len: Word, mode: Word): Verb<FaultStops> =>
+  onSteady(k, task, fd, (f) => doPoison(k, f, start, len, mode))
 
-/** The file, where nothing is changing. */
-function begin(k: Kernel, task: Task, fd: Word): number {
-  k.out[0] = 0
-  const f = uffdFile(k, task, fd)
-  if (f < 0 || k.uffds.changing(k.files.private(f)) === 0) return f
-  k.out[0] = EAGAIN
-  return EAGAIN
+/** `uffdPoison` of an open file. */
+export function* doPoison(k: Kernel, f: File, start: Word, len: Word, mode: Word, into?: Into): Verb<FaultStops> {
+  if (!isRange(start, len) || !isMode(mode, UFFD.POISON_MODE_DONTWAKE)) return EINVAL
+  return yield* filled(k, requestOf(k, f, start, len, mode, into), fillPoison)
 }
 
 /** Has `mode` no bits but these? */
 export const isMode = (mode: Word, known: number): boolean => (lowBits(mode) & ~known) === 0 && highBits(mode) === 0
 
-const requestOf = (k: Kernel, f: File, start: Word, len: Word, wp: boolean, dontWake: boolean): Request => ({
-  f,
+/** WP is bit 1 and DONTWAKE bit 0 of all of them that know these. */
+const requestOf = (k: Kernel, f: File, start: Word, len: Word, mode: Word, into?: Into): Request => ({
   c: k.files.private(f),
   start: pageOf(start),
   pages: pageOf(len),
-  wp,
-  dontWake
+  wp: (lowBits(mode) & UFFD.COPY_MODE_WP) !== 0,
+  dontWake: (lowBits(mode) & UFFD.COPY_MODE_DONTWAKE) !== 0,
+  into
 })
 
-/** Fills page after page, stores how far it got, and wakes who waits for that much. */
-function* filled(k: Kernel, q: Request, fill: Fill, source?: (i: number) => Verb<FaultStops>): Verb<FaultStops> {
+/** Fills page after page, stores how far it got, and wakes who waits for that much: nobody, if it cannot be stored. */
+function* filled(k: Kernel, q: Request, fill: Fill, source?: Source): Verb<FaultStops> {
+  const done = yield* whileUsed(k, k.uffds.mm(q.c), ESRCH, () => fillPages(k, q, fill, source))
+  if (done === ESRCH) return ESRCH
+  const r = yield* store(k, done > 0 ? done * PAGE_SIZE : done, q.into)
+  if (r < 0) return r
+  if (!q.dontWake) wakeUserfault(k, q.c, addrOf(q.start), addrOf(q.start + done))
+  return done === q.pages ? OK : EAGAIN
+}
+
+/** @returns pages that were filled, one at least | errno of the first */
+function* fillPages(k: Kernel, q: Request, fill: Fill, source: Source | undefined): Verb<FaultStops> {
   const mm = k.uffds.mm(q.c)
-  if (!hold(k, q.f)) return ESRCH
-  try {
-    let done = 0
-    let r: number = OK
-    while (done < q.pages && r === OK) {
-      if (k.runs.preempt) yield k.runs.point()
-      if (!tryMmap(k, mm, READ)) yield needMmap(k, mm, READ)
-      try {
-        const v = areaOf(k, q)
-        r = v < 0 ? v : OK
-        while (done < q.pages && r === OK) {
-          r = fill(k, v, q.start + done, done)
-          if (r === OK) done++
-        }
-      } finally {
-        mmapUnlock(k, mm, READ)
+  let done = 0
+  let r: number = OK
+  while (done < q.pages && r === OK) {
+    if (k.runs.preempt) yield k.runs.point()
+    if (!tryMmap(k, mm, READ)) yield needMmap(k, mm, READ)
+    try {
+      const v = areaOf(k, q)
+      r = v < 0 ? v : OK
+      while (done < q.pages && r === OK) {
+        r = fill(k, v, q.start + done, done)
+        if (r === OK) done++
       }
-      if (r === NEED_SOURCE && source !== undefined) r = yield* source(done)
+    } finally {
+      mmapUnlock(k, mm, READ)
     }
-    k.out[0] = done > 0 ? done * PAGE_SIZE : r
-    if (done === 0) return r
-    if (!q.dontWake) wakeUserfault(k, q.c, addrOf(q.start), addrOf(q.start + done))
-    return done === q.pages ? OK : EAGAIN
-  } finally {
-    letGo(k, q.f)
+    if (r === NEED_SOURCE && source !== undefined) r = yield* source(done)
   }
+  return done > 0 ? done : r
 }
 
 /** The one area that has the whole range.

@@ -24,12 +24,15 @@ import { anonIndex } from "../page/anon.ts"
 import { invalidateEnd, invalidateStart } from "../page/notifier.ts"
 import { pageProt } from "../page/prot.ts"
 import { flushRange } from "../page/tlb.ts"
+import type { FaultStops } from "../page/fault.ts"
+import type { File } from "../store/files.ts"
 import { F_ANON, F_EXCLUSIVE } from "../store/frames.ts"
 import { NO_SLOT } from "../store/ptes.ts"
 import type { Task } from "../store/tasks.ts"
 import type { Uffd } from "../store/uffds.ts"
 import type { Vma } from "../store/vmas.ts"
-import { hold, isRange, letGo, uffdFile } from "./uffd-args.ts"
+import { whileUsed } from "./process.ts"
+import { type Into, isRange, onSteady, store } from "./uffd-args.ts"
 import { isMode } from "./uffd-fill.ts"
 
 const IMMOVABLE = VM_PFNMAP | VM_IO | VM_HUGETLB | VM_MIXEDMAP
@@ -43,7 +46,7 @@ const IMMOVABLE = VM_PFNMAP | VM_IO | VM_HUGETLB | VM_MIXEDMAP
  * @partial pages before a failure have moved
  * @locks takes mmap read
  */
-export function* uffdMove(
+export const uffdMove = (
   k: Kernel,
   task: Task,
   fd: Word,
@@ -51,35 +54,40 @@ export function* uffdMove(
   src: Word,
   len: Word,
   mode: Word
-): Verb<"NEED_LOCK" | "PREEMPT"> {
-  k.out[0] = 0
-  const f = uffdFile(k, task, fd)
-  if (f < 0) return f
+): Verb<FaultStops> => onSteady(k, task, fd, (f) => doMove(k, task, f, dst, src, len, mode))
+
+/** `uffdMove` of an open file. */
+export function* doMove(
+  k: Kernel,
+  task: Task,
+  f: File,
+  dst: Word,
+  src: Word,
+  len: Word,
+  mode: Word,
+  into?: Into
+): Verb<FaultStops> {
   const c = k.files.private(f)
-  if (k.uffds.changing(c) !== 0) return (k.out[0] = EAGAIN)
   const mm = k.uffds.mm(c)
   if (mm !== k.tasks.mm(task) || !isRange(dst, len) || !isRange(src, len)) return EINVAL
   if (!isMode(mode, UFFD.MOVE_MODE_DONTWAKE | UFFD.MOVE_MODE_ALLOW_SRC_HOLES)) return EINVAL
-  if (!hold(k, f)) return ESRCH
-  try {
+  const to = pageOf(dst)
+  const pages = pageOf(len)
+  const holes = (lowBits(mode) & UFFD.MOVE_MODE_ALLOW_SRC_HOLES) !== 0
+  const done = yield* whileUsed(k, mm, ESRCH, function* (): Verb<FaultStops> {
     if (k.runs.preempt) yield k.runs.point()
     if (!tryMmap(k, mm, READ)) yield needMmap(k, mm, READ)
-    const to = pageOf(dst)
-    const pages = pageOf(len)
-    let r: number
     try {
-      const holes = (lowBits(mode) & UFFD.MOVE_MODE_ALLOW_SRC_HOLES) !== 0
-      r = movePages(k, c, to, pageOf(src), pages, holes)
+      return movePages(k, c, to, pageOf(src), pages, holes)
     } finally {
       mmapUnlock(k, mm, READ)
     }
-    k.out[0] = r < 0 ? r : r * PAGE_SIZE
-    if (r < 0) return r
-    if ((lowBits(mode) & UFFD.MOVE_MODE_DONTWAKE) === 0) wakeUserfault(k, c, addrOf(to), addrOf(to + r))
-    return r === pages ? OK : EAGAIN
-  } finally {
-    letGo(k, f)
-  }
+  })
+  if (done === ESRCH) return ESRCH
+  const r = yield* store(k, done > 0 ? done * PAGE_SIZE : done, into)
+  if (r < 0) return r
+  if ((lowBits(mode) & UFFD.MOVE_MODE_DONTWAKE) === 0) wakeUserfault(k, c, addrOf(to), addrOf(to + done))
+  return done === pages ? OK : EAGAIN
 }
 
 /** @returns pages that moved, one at least | errno of the first */

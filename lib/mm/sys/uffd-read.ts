@@ -9,14 +9,14 @@ import { EAGAIN, EFAULT, EINVAL, OK } from "../../flags/Errno.ts"
 import * as UFFD from "../../flags/UffdFlags.ts"
 import { fget, fput } from "../area/object.ts"
 import { isReadable } from "../area/uffd.ts"
-import { KILLABLE, U_READ, type Verb, WAIT_UFFD } from "../base/stop.ts"
-import type { Word } from "../base/units.ts"
+import { KILLABLE, type StopName, U_READ, type Verb, WAIT_UFFD } from "../base/stop.ts"
+import { registerOf, type Word } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import type { FaultStops } from "../page/fault.ts"
-import { FILE_NONBLOCK } from "../store/files.ts"
+import { FILE_NONBLOCK, type File } from "../store/files.ts"
 import type { Task } from "../store/tasks.ts"
 import { Q_EVENTS, Q_PENDING, Q_READ, Q_READERS, type Uffd } from "../store/uffds.ts"
-import { anyUffdFile, uffdFile } from "./uffd-args.ts"
+import { anyUffdFile, onUffd } from "./uffd-args.ts"
 import { copyToUser } from "./usercopy.ts"
 import { installUffd, pollOf } from "./userfaultfd.ts"
 
@@ -28,30 +28,56 @@ export const MESSAGE = 32
  *   for a child's descriptor: its event stays
  * @locks none
  */
-export function* uffdRead(k: Kernel, task: Task, fd: Word, into: Uint8Array): Verb<"WAIT_UFFD" | "PREEMPT"> {
-  const f = uffdFile(k, task, fd)
-  if (f < 0) return f
-  if (into.length < MESSAGE) return EINVAL
+export const uffdRead = (k: Kernel, task: Task, fd: Word, into: Uint8Array): Verb<"WAIT_UFFD" | "PREEMPT"> =>
+  onUffd(k, task, fd, (f) =>
+    messages(k, task, f, into.length, function* (message, at) {
+      into.set(message, at)
+      return OK
+    })
+  )
+
+/** `uffdRead` of an open file into the caller's memory, message by message.
+ * @returns as `uffdRead` | EFAULT the memory cannot be written: that message is lost
+ * @locks none held
+ */
+export function* uffdReadUser(k: Kernel, task: Task, f: File, addr: Word, len: number): Verb<FaultStops> {
+  if (!k.uffds.isInitialized(k.files.private(f))) return EINVAL
+  const to = registerOf(addr)
+  const mm = k.tasks.mm(task)
+  return yield* messages(k, task, f, len, function* (message, at): Verb<FaultStops> {
+    return (yield* copyToUser(k, mm, to + BigInt(at), message)) === 0 ? OK : EFAULT
+  })
+}
+
+/** Hands out messages while there is room for one more. The first one is waited for.
+ * @param put - stores a message at a byte; OK, or an errno, and it is lost
+ * @returns bytes | EINVAL no room for one | EAGAIN | EMFILE, ENFILE | the errno of the first `put`
+ */
+function* messages<W extends StopName>(
+  k: Kernel,
+  task: Task,
+  f: File,
+  room: number,
+  put: (message: Uint8Array, at: number) => Verb<W>
+): Verb<W | "WAIT_UFFD" | "PREEMPT"> {
+  if (room < MESSAGE) return EINVAL
   const c = k.files.private(f)
   const waits = (k.files.flags(f) & FILE_NONBLOCK) === 0
-  fget(k, f)
-  try {
-    let done = 0
-    while (done + MESSAGE <= into.length) {
-      if (k.runs.preempt) yield k.runs.point()
-      while (!isReadable(k, c)) {
-        if (done > 0) return done
-        if (!waits || k.uffds.isReleased(c)) return EAGAIN
-        yield* waitForMessage(k, c)
-      }
-      const r = takeMessage(k, task, c, into.subarray(done, done + MESSAGE))
-      if (r < 0) return done > 0 ? done : r
-      done += MESSAGE
+  const message = new Uint8Array(MESSAGE)
+  let done = 0
+  while (done + MESSAGE <= room) {
+    if (k.runs.preempt) yield k.runs.point()
+    while (!isReadable(k, c)) {
+      if (done > 0) return done
+      if (!waits) return EAGAIN
+      yield* waitForMessage(k, c)
     }
-    return done
-  } finally {
-    fput(k, f)
+    const taken = takeMessage(k, task, c, message)
+    const r = taken < 0 ? taken : yield* put(message, done)
+    if (r < 0) return done > 0 ? done : r
+    done += MESSAGE
   }
+  return done
 }
 
 /** poll(2) without end: waits until there is a message.
@@ -79,17 +105,6 @@ function* waitForMessage(k: Kernel, c: Uffd): Verb<"WAIT_UFFD", void> {
   k.runs.a[k.runs.current] = c
   k.runs.enqueue(k.runs.uffdQueue(c, Q_READERS))
   yield k.runs.stop<"WAIT_UFFD">(WAIT_UFFD | KILLABLE | (U_READ << 4))
-}
-
-/** `uffdRead` into the caller's memory.
- * @returns as `uffdRead` | EFAULT the memory cannot be written: the messages are lost
- * @locks none held
- */
-export function* uffdReadUser(k: Kernel, task: Task, fd: Word, addr: Word, len: number): Verb<FaultStops> {
-  const bytes = new Uint8Array(Math.min(len, MESSAGE * 64))
-  const n = yield* uffdRead(k, task, fd, bytes)
-  if (n < 0) return n
-  return (yield* copyToUser(k, k.tasks.mm(task), addr, bytes.subarray(0, n))) === 0 ? n : EFAULT
 }
 
 /** Takes the next message out of its queue. @returns OK | errno, and it stays there */

@@ -21,7 +21,8 @@ import type { File } from "../store/files.ts"
 import type { Task } from "../store/tasks.ts"
 import type { Uffd } from "../store/uffds.ts"
 import type { Vma } from "../store/vmas.ts"
-import { hold, isRange, letGo, uffdFile } from "./uffd-args.ts"
+import { whileUsed } from "./process.ts"
+import { isRange, onUffd, uffdFile } from "./uffd-args.ts"
 
 const MODES = UFFD.REGISTER_MODE_MISSING | UFFD.REGISTER_MODE_WP | UFFD.REGISTER_MODE_MINOR
 
@@ -33,10 +34,11 @@ const MODES = UFFD.REGISTER_MODE_MISSING | UFFD.REGISTER_MODE_WP | UFFD.REGISTER
  * @partial areas before a failed split are registered
  * @locks takes mmap write
  */
-export function* uffdRegister(k: Kernel, task: Task, fd: Word, start: Word, len: Word, mode: Word): Verb<AreaStops> {
-  k.out[0] = 0
-  const f = uffdFile(k, task, fd)
-  if (f < 0) return f
+export const uffdRegister = (k: Kernel, task: Task, fd: Word, start: Word, len: Word, mode: Word): Verb<AreaStops> =>
+  onUffd(k, task, fd, (f) => doRegister(k, f, start, len, mode))
+
+/** `uffdRegister` of an open file. */
+export function* doRegister(k: Kernel, f: File, start: Word, len: Word, mode: Word): Verb<AreaStops> {
   const m = lowBits(mode)
   if (m === 0 || (m & ~MODES) !== 0 || highBits(mode) !== 0 || !isRange(start, len)) return EINVAL
   const lo =
@@ -59,9 +61,11 @@ export function* uffdRegister(k: Kernel, task: Task, fd: Word, start: Word, len:
  * @partial areas before a failed split are unregistered
  * @locks takes mmap write
  */
-export function* uffdUnregister(k: Kernel, task: Task, fd: Word, start: Word, len: Word): Verb<AreaStops> {
-  const f = uffdFile(k, task, fd)
-  if (f < 0) return f
+export const uffdUnregister = (k: Kernel, task: Task, fd: Word, start: Word, len: Word): Verb<AreaStops> =>
+  onUffd(k, task, fd, (f) => doUnregister(k, f, start, len))
+
+/** `uffdUnregister` of an open file. */
+export function* doUnregister(k: Kernel, f: File, start: Word, len: Word): Verb<AreaStops> {
   if (!isRange(start, len)) return EINVAL
   const from = pageOf(start)
   return yield* locked(k, f, (c, mm) => unregisterRange(k, c, mm, from, from + pageOf(len)))
@@ -72,7 +76,11 @@ export function* uffdUnregister(k: Kernel, task: Task, fd: Word, start: Word, le
  */
 export function uffdWake(k: Kernel, task: Task, fd: Word, start: Word, len: Word): number {
   const f = uffdFile(k, task, fd)
-  if (f < 0) return f
+  return f < 0 ? f : doWake(k, f, start, len)
+}
+
+/** `uffdWake` of an open file. */
+export function doWake(k: Kernel, f: File, start: Word, len: Word): number {
   if (!isRange(start, len)) return EINVAL
   const from = pageOf(start)
   wakeUserfault(k, k.files.private(f), addrOf(from), addrOf(from + pageOf(len)))
@@ -83,8 +91,7 @@ export function uffdWake(k: Kernel, task: Task, fd: Word, start: Word, len: Word
 function* locked(k: Kernel, f: File, change: (c: Uffd, mm: Mm) => Verb<AreaStops>): Verb<AreaStops> {
   const c = k.files.private(f)
   const mm = k.uffds.mm(c)
-  if (!hold(k, f)) return ENOMEM
-  try {
+  return yield* whileUsed(k, mm, ENOMEM, function* (): Verb<AreaStops> {
     if (k.runs.preempt) yield k.runs.point()
     if (!tryMmap(k, mm, WRITE)) yield needMmap(k, mm, WRITE)
     try {
@@ -92,9 +99,7 @@ function* locked(k: Kernel, f: File, change: (c: Uffd, mm: Mm) => Verb<AreaStops
     } finally {
       mmapUnlock(k, mm, WRITE)
     }
-  } finally {
-    letGo(k, f)
-  }
+  })
 }
 
 const isWpAsyncContext = (k: Kernel, c: Uffd): boolean => k.uffds.has(c, UFFD.FEATURE_WP_ASYNC)

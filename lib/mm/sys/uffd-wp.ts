@@ -5,13 +5,16 @@ import { EAGAIN, EINVAL, ENOENT, ESRCH, OK } from "../../flags/Errno.ts"
 import * as UFFD from "../../flags/UffdFlags.ts"
 import { mmapUnlock, needMmap, READ, tryMmap } from "../area/mmap-lock.ts"
 import { isWp, wakeUserfault } from "../area/uffd.ts"
+import type { AreaStops } from "../area/vma.ts"
 import type { Verb } from "../base/stop.ts"
 import { addrOf, lowBits, pageOf, type Vpn, type Word } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { protectWrites, resolveWrites } from "../page/protect.ts"
+import type { File } from "../store/files.ts"
 import type { Task } from "../store/tasks.ts"
 import type { Uffd } from "../store/uffds.ts"
-import { hold, isRange, letGo, uffdFile } from "./uffd-args.ts"
+import { whileUsed } from "./process.ts"
+import { isChanging, isRange, onUffd } from "./uffd-args.ts"
 import { isMode } from "./uffd-fill.ts"
 
 /** Protects `[start, start + len)` against writes, or lets them through again and wakes who waits.
@@ -21,18 +24,21 @@ import { isMode } from "./uffd-fill.ts"
  * @partial areas before the one that failed are changed
  * @locks takes mmap read
  */
-export function* uffdWriteprotect(
+export const uffdWriteprotect = (
   k: Kernel,
   task: Task,
   fd: Word,
   start: Word,
   len: Word,
   mode: Word
-): Verb<"NEED_LOCK" | "PREEMPT"> {
-  const f = uffdFile(k, task, fd)
-  if (f < 0) return f
+): Verb<AreaStops> =>
+  onUffd(k, task, fd, function* (f) {
+    return isChanging(k, f) ? EAGAIN : yield* doWriteprotect(k, f, start, len, mode)
+  })
+
+/** `uffdWriteprotect` of an open file. */
+export function* doWriteprotect(k: Kernel, f: File, start: Word, len: Word, mode: Word): Verb<AreaStops> {
   const c = k.files.private(f)
-  if (k.uffds.changing(c) !== 0) return EAGAIN
   if (!isRange(start, len)) return EINVAL
   if (!isMode(mode, UFFD.WRITEPROTECT_MODE_WP | UFFD.WRITEPROTECT_MODE_DONTWAKE)) return EINVAL
   const wp = (lowBits(mode) & UFFD.WRITEPROTECT_MODE_WP) !== 0
@@ -41,21 +47,17 @@ export function* uffdWriteprotect(
   const mm = k.uffds.mm(c)
   const from = pageOf(start)
   const to = from + pageOf(len)
-  if (!hold(k, f)) return ESRCH
-  try {
+  const r = yield* whileUsed(k, mm, ESRCH, function* (): Verb<AreaStops> {
     if (k.runs.preempt) yield k.runs.point()
     if (!tryMmap(k, mm, READ)) yield needMmap(k, mm, READ)
-    let r: number
     try {
-      r = protectRange(k, c, from, to, wp)
+      return protectRange(k, c, from, to, wp)
     } finally {
       mmapUnlock(k, mm, READ)
     }
-    if (r === OK && !wp && !dontWake) wakeUserfault(k, c, addrOf(from), addrOf(to))
-    return r
-  } finally {
-    letGo(k, f)
-  }
+  })
+  if (r === OK && !wp && !dontWake) wakeUserfault(k, c, addrOf(from), addrOf(to))
+  return r
 }
 
 function protectRange(k: Kernel, c: Uffd, start: Vpn, end: Vpn, wp: boolean): number {

@@ -6,8 +6,8 @@
  * @source fs/userfaultfd.c new_userfaultfd, userfaultfd_api, userfaultfd_release, userfaultfd_poll (v6.18)
  */
 import { EBADF, EINVAL, EMFILE, ENFILE, ENOMEM, EPERM, OK } from "../../flags/Errno.ts"
+import * as POLL from "../../flags/PollFlags.ts"
 import * as UFFD from "../../flags/UffdFlags.ts"
-import { mmgetNotZero } from "../area/mm.ts"
 import { mmapUnlock, tryMmap, WRITE } from "../area/mmap-lock.ts"
 import { closeFile } from "../area/object.ts"
 import { isReadable, uffdCreate, uffdPut, wakeEverybody } from "../area/uffd.ts"
@@ -19,22 +19,28 @@ import { installFd } from "../object/file.ts"
 import { FILE_NONBLOCK, FILE_UFFD, type File, FMODE_READ } from "../store/files.ts"
 import { CAP_SYS_PTRACE, type Task } from "../store/tasks.ts"
 import type { Uffd } from "../store/uffds.ts"
-import { mmputAsync } from "./process.ts"
+import { whileUsed } from "./process.ts"
 import { anyUffdFile } from "./uffd-args.ts"
 import { unregisterAll } from "./uffd-register.ts"
 
 /** poll(2) bits. */
-export const POLLIN = 1
-export const POLLERR = 8
+export const POLLIN = POLL.IN
+export const POLLERR = POLL.ERR
 
 /** Opens a userfaultfd for the caller's address space.
  * @param flags - UffdFlags: CLOEXEC, NONBLOCK, USER_MODE_ONLY
  * @returns descriptor | EPERM kernel faults too, without CAP_SYS_PTRACE and sysctl | EINVAL flags | ENOMEM | ENFILE | EMFILE
  */
 export function userfaultfd(k: Kernel, task: Task, flags: Word): number {
+  const everybody = (lowBits(flags) & UFFD.USER_MODE_ONLY) !== 0 || k.config.unprivilegedUserfaultfd === 1
+  return everybody || k.tasks.capable(task, CAP_SYS_PTRACE) ? newUserfaultfd(k, task, flags) : EPERM
+}
+
+/** The same for whoever has the right.
+ * @returns as `userfaultfd`
+ */
+export function newUserfaultfd(k: Kernel, task: Task, flags: Word): number {
   const f = lowBits(flags)
-  const everybody = (f & UFFD.USER_MODE_ONLY) !== 0 || k.config.unprivilegedUserfaultfd === 1
-  if (!everybody && !k.tasks.capable(task, CAP_SYS_PTRACE)) return EPERM
   if ((f & ~(UFFD.CLOEXEC | UFFD.NONBLOCK | UFFD.USER_MODE_ONLY)) !== 0) return EINVAL
   const c = uffdCreate(k, k.tasks.mm(task), f)
   if (c === 0) return ENOMEM
@@ -43,7 +49,8 @@ export function userfaultfd(k: Kernel, task: Task, flags: Word): number {
   return fd
 }
 
-/** An open file of context `c`, whose reference it takes over, in the lowest free descriptor of `task`.
+/** An open file of context `c`, whose reference it takes over, in the lowest free descriptor of `task`; it waits, and is
+ * closed by exec, as the flags of the context say.
  * @returns descriptor | EMFILE, ENFILE, and the reference is still the caller's
  */
 export function installUffd(k: Kernel, task: Task, c: Uffd): number {
@@ -52,7 +59,9 @@ export function installUffd(k: Kernel, task: Task, c: Uffd): number {
   if (f === 0) return ENFILE
   if ((k.uffds.flags(c) & UFFD.NONBLOCK) !== 0) k.files.setFlags(f, FILE_NONBLOCK)
   k.files.setPrivate(f, c)
-  return installFd(k, task, f)
+  const fd = installFd(k, task, f)
+  if ((k.uffds.flags(c) & UFFD.CLOEXEC) !== 0) k.tasks.setCloexec(task, fd)
+  return fd
 }
 
 /** UFFDIO_API: the version, and the features that are wanted. Once a descriptor. `k.out[0]` is every feature there is,
@@ -65,16 +74,30 @@ export function uffdApi(k: Kernel, task: Task, fd: Word, api: Word, features: Wo
   k.out[0] = k.out[1] = 0
   const f = anyUffdFile(k, task, fd)
   if (f < 0) return f
-  if (lowBits(api) !== UFFD.API || highBits(api) !== 0) return EINVAL
-  let wanted = lowBits(features)
-  if ((wanted & UFFD.FEATURE_EVENT_FORK) !== 0 && !k.tasks.capable(task, CAP_SYS_PTRACE)) return EPERM
-  if ((wanted & UFFD.FEATURE_WP_ASYNC) !== 0) wanted |= UFFD.FEATURE_WP_UNPOPULATED
-  if ((wanted & ~UFFD.FEATURES) !== 0 || highBits(features) !== 0) return EINVAL
-  const c = k.files.private(f)
-  if (k.uffds.isInitialized(c)) return EINVAL
-  k.uffds.initialize(c, wanted)
+  const wanted = wantedFeatures(k, task, api, features)
+  if (wanted < 0) return wanted
+  const r = agree(k, k.files.private(f), wanted)
+  if (r < 0) return r
   k.out[0] = UFFD.FEATURES
-  k.out[1] = Number(UFFD.API_IOCTLS & 0xffffffffn)
+  k.out[1] = Number(BigInt.asUintN(32, UFFD.API_IOCTLS))
+  return OK
+}
+
+/** The features that a handshake turns on.
+ * @returns FEATURE_* | EINVAL another version, or an unknown feature | EPERM EVENT_FORK without CAP_SYS_PTRACE
+ */
+export function wantedFeatures(k: Kernel, task: Task, api: Word, features: Word): number {
+  if (lowBits(api) !== UFFD.API || highBits(api) !== 0) return EINVAL
+  const wanted = lowBits(features)
+  if ((wanted & UFFD.FEATURE_EVENT_FORK) !== 0 && !k.tasks.capable(task, CAP_SYS_PTRACE)) return EPERM
+  if ((wanted & ~UFFD.FEATURES) !== 0 || highBits(features) !== 0) return EINVAL
+  return (wanted & UFFD.FEATURE_WP_ASYNC) !== 0 ? wanted | UFFD.FEATURE_WP_UNPOPULATED : wanted
+}
+
+/** The handshake itself, once. @returns OK | EINVAL agreed already */
+export function agree(k: Kernel, c: Uffd, features: number): number {
+  if (k.uffds.isInitialized(c)) return EINVAL
+  k.uffds.initialize(c, features)
   return OK
 }
 
@@ -125,19 +148,15 @@ export function* drainReleased(k: Kernel): Verb<AreaStops> {
 function* release(k: Kernel, c: Uffd): Verb<AreaStops, void> {
   k.uffds.setReleased(c)
   const mm = k.uffds.mm(c)
-  if (mmgetNotZero(k, mm)) {
-    const q = k.runs.mmapLock(mm)
+  yield* whileUsed(k, mm, OK, function* (): Verb<AreaStops> {
+    if (!tryMmap(k, mm, WRITE)) yield k.runs.needLock(k.runs.mmapLock(mm), WRITE, 0)
     try {
-      if (!tryMmap(k, mm, WRITE)) yield k.runs.needLock(q, WRITE, 0)
-      try {
-        yield* unregisterAll(k, c)
-      } finally {
-        mmapUnlock(k, mm, WRITE)
-      }
+      yield* unregisterAll(k, c)
     } finally {
-      mmputAsync(k, mm)
+      mmapUnlock(k, mm, WRITE)
     }
-  }
+    return OK
+  })
   wakeEverybody(k, c)
   uffdPut(k, c)
 }
