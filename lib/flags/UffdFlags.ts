@@ -52,14 +52,23 @@ export const FEATURE_MOVE = 1 << 16
 export const FEATURES = 0x1ffff
 
 // ---- ioctl numbers: bit positions of the masks below
+/** Lets it answer for a range. */
 export const REGISTER = 0x00
+/** Lets it answer for a range no longer. */
 export const UNREGISTER = 0x01
+/** Wakes who waits in a range. */
 export const WAKE = 0x02
+/** Copies pages to where none are. */
 export const COPY = 0x03
+/** Fills a range with zeroes. */
 export const ZEROPAGE = 0x04
+/** Moves pages within a process. */
 export const MOVE = 0x05
+/** Protects a range against writes, or lets them through. */
 export const WRITEPROTECT = 0x06
+/** Maps pages that the object has. */
 export const CONTINUE = 0x07
+/** Makes every access a SIGBUS. */
 export const POISON = 0x08
 /** Bit 63 of the mask. */
 export const API_IOCTL = 0x3f
@@ -101,17 +110,23 @@ export const REGISTER_MODE_MISSING = 1
 export const REGISTER_MODE_WP = 2
 /** Register: pages that are in the page cache, but not mapped. */
 export const REGISTER_MODE_MINOR = 4
+/** Who waits is not woken. */
 export const COPY_MODE_DONTWAKE = 1
 /** The page is write-protected from the start. */
 export const COPY_MODE_WP = 2
+/** Who waits is not woken. */
 export const ZEROPAGE_MODE_DONTWAKE = 1
 /** Protect; without it, take the protection away. */
 export const WRITEPROTECT_MODE_WP = 1
 /** Bit 1 here, bit 0 in all other modes. */
 export const WRITEPROTECT_MODE_DONTWAKE = 2
+/** Who waits is not woken. */
 export const CONTINUE_MODE_DONTWAKE = 1
+/** The page is write-protected from the start. */
 export const CONTINUE_MODE_WP = 2
+/** Who waits is not woken. */
 export const POISON_MODE_DONTWAKE = 1
+/** Who waits is not woken. */
 export const MOVE_MODE_DONTWAKE = 1
 /** Source pages that are not there are passed over. */
 export const MOVE_MODE_ALLOW_SRC_HOLES = 2
@@ -119,10 +134,15 @@ export const MOVE_MODE_ALLOW_SRC_HOLES = 2
 // ---- messages
 /** Bytes of a message. */
 export const MESSAGE_SIZE = 32
+/** Somebody waits for a page. */
 export const EVENT_PAGEFAULT = 0x12
+/** A process forked; its child has a descriptor of its own. */
 export const EVENT_FORK = 0x13
+/** Memory was moved. */
 export const EVENT_REMAP = 0x14
+/** Pages are about to be dropped. */
 export const EVENT_REMOVE = 0x15
+/** Memory was unmapped. */
 export const EVENT_UNMAP = 0x16
 /** The fault was a write. */
 export const PAGEFAULT_FLAG_WRITE = 1

@@ -30,7 +30,7 @@ export const MESSAGE = 32
  */
 export const uffdRead = (k: Kernel, task: Task, fd: Word, into: Uint8Array): Verb<"WAIT_UFFD" | "PREEMPT"> =>
   onUffd(k, task, fd, (f) =>
-    messages(k, task, f, into.length, function* (message, at) {
+    messages<never>(k, task, f, into.length, (message, at) => {
       into.set(message, at)
       return OK
     })
@@ -58,7 +58,7 @@ function* messages<W extends StopName>(
   task: Task,
   f: File,
   room: number,
-  put: (message: Uint8Array, at: number) => Verb<W>
+  put: (message: Uint8Array, at: number) => Verb<W> | number
 ): Verb<W | "WAIT_UFFD" | "PREEMPT"> {
   if (room < MESSAGE) return EINVAL
   const c = k.files.private(f)
@@ -73,7 +73,8 @@ function* messages<W extends StopName>(
       yield* waitForMessage(k, c)
     }
     const taken = takeMessage(k, task, c, message)
-    const r = taken < 0 ? taken : yield* put(message, done)
+    const stored = taken < 0 ? taken : put(message, done)
+    const r = typeof stored === "number" ? stored : yield* stored
     if (r < 0) return done > 0 ? done : r
     done += MESSAGE
   }
