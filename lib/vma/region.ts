@@ -84,10 +84,13 @@ type Within<X> =
           : never
     : true
 
-/** `Ok`, or the message if the result or the error still refers to the section that is about to end. */
-export type Stay<A, E, Ok> = [Leaks<A> | Leaks<E>] extends [never]
-  ? Ok
-  : "BUG: use after unlock: the result refers to what only this section may touch"
+/** `Ok`, or the message if the result or the error still refers to the section that is about to end. Asked in two steps: where
+ * a body is generic in its result or errors the first cannot be answered yet, and TypeScript, trying `any` for what it does
+ * not know, sees that the second can only end in `Ok`.
+ */
+export type Stay<A, E, Ok> =
+  Verdict<A, E> extends "leaks" ? "BUG: use after unlock: the result refers to what only this section may touch" : Ok
+type Verdict<A, E> = [Leaks<A> | Leaks<E>] extends [never] ? "stays" : "leaks"
 
 /** What a body must be that is inferred as `Fx` and runs in the section `here`. The first member is there for inference
  * only: what holds on to `here` fits the second, or neither.

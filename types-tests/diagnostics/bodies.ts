@@ -1,6 +1,6 @@
 /** Ways to write a section's body that must compile; where TypeScript cannot, the refusal stands beside what to write. */
 import { Effect, pipe } from "effect"
-import { Device, Fail, type Lockdep, Locked, Page, type VmaMixedMap, VmaRef } from "pagewright"
+import { Device, Fail, type Lockdep, Locked, Page, type Task, Userfaultfd, type VmaMixedMap, VmaRef } from "pagewright"
 import { at, Db, file, mm, one, page } from "./given.ts"
 
 type Same<X, Y> = (<T>() => T extends X ? 1 : 2) extends <T>() => T extends Y ? 1 : 2 ? true : false
@@ -118,3 +118,29 @@ export const b17x = Device.make({
   kind: "mixedmap",
   mmap: (self, vma) => vma.vmInsertPage(vma.start, self.page)
 })
+
+//: B18 a helper that is generic in what its body is given: result, errors, services
+export const b18 = <A, E, R>(moment: Effect.Effect<A, E, R>) => Userfaultfd.open((fresh) => Effect.gen(function*() {
+  const uffd = yield* fresh.api([])
+  yield* uffd.register(at, one, ["MISSING"])
+  return yield* moment
+}))
+export const opened: Effect.Effect<number, "mine" | Fail.Fail<"EBADF" | "EBUSY" | "EINVAL" | "ENOMEM" | "EPERM" | Userfaultfd.OpenErrno>, Db | Task.Task | Lockdep.Takes<"mmap_lock">> =
+  b18(Effect.flatMap(Db, (): Effect.Effect<number, "mine"> => Effect.fail("mine")))
+//! refused
+export const b18x = <A, E, R>(moment: Effect.Effect<A, E, R>) => Userfaultfd.open((fresh) => Effect.gen(function*() {
+  const uffd = yield* fresh.api([])
+  return [yield* moment, uffd] as const
+}))
+
+//: B19 a helper that lends the descriptor to whatever it is given
+export const b19 = <A, E, R>(use: <here extends Locked.AfterUnlock>(uffd: Userfaultfd.Uffd<"POISON", here>) => Effect.Effect<A, E, R | Locked.Held<here>>) =>
+  Userfaultfd.open((fresh) => Effect.flatMap(fresh.api(["POISON"]), use))
+export const b19used = b19((uffd) => Effect.map(uffd.readEvents(), (events) => events.length))
+//! refused
+export const b19x = b19((uffd) => uffd.readEvents())
+
+//: B20 under a lock a body may be generic in its result and errors; what it requires might be another lock, so that is said
+export const b20 = <A, E>(moment: Effect.Effect<A, E, Db>) => Locked.withUser(mm, (mm) => Locked.mmapRead(mm, () => moment))
+//! refused
+export const b20x = <A, E, R>(moment: Effect.Effect<A, E, R>) => Locked.withUser(mm, (mm) => Locked.mmapRead(mm, () => moment))
