@@ -1,7 +1,7 @@
 /** Devices: state, errors and services are read off the hooks. What is refused: diagnostics/hooks.ts. */
 import { Context, Effect, type Scope } from "effect"
-import { Device, Fail, type Kernel, type Page } from "pagewright"
-import { expectType } from "tsd"
+import { Device, Fail, type Kernel, type Lockdep, type Locked, type Page, Range } from "pagewright"
+import { expectError, expectType } from "tsd"
 
 class Db extends Context.Service<Db, { readonly load: Effect.Effect<Page.Page, Fail.Fail<"EIO">> }>()("Db") {}
 declare const page: Page.Page
@@ -24,3 +24,15 @@ expectType<
 expectType<Effect.Effect<void, Fail.Fail<"EEXIST" | "ENOMEM">, Db | Kernel.Kernel | Scope.Scope>>(
   Device.register("/dev/test", device)
 )
+
+// taking pages back takes the lock of the mappings, and says so
+declare const mapping: Locked.Mapping
+expectType<Effect.Effect<void, never, Lockdep.Takes<"i_mmap_rwsem">>>(
+  Device.unmapMappingRange(mapping, Range.ofPages(0, 1), { evenCows: true })
+)
+expectType<Effect.Effect<void, never, Lockdep.Takes<"i_mmap_rwsem">>>(
+  Device.unmapMappingRange(mapping, "all", { evenCows: false })
+)
+expectError(Device.unmapMappingRange(mapping, Range.make(0, 4096), { evenCows: true }))
+expectError(Device.unmapMappingRange(mapping, Range.ofPages<"addr">(0, 1), { evenCows: true }))
+expectError(Device.unmapMappingRange(mapping, "all", {}))

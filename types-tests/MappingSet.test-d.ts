@@ -5,6 +5,7 @@ import { expectError, expectType } from "tsd"
 
 declare const set: MappingSet.MappingSet
 declare const mapping: Mappable.Mapping
+declare const segment: MappingSet.Segment
 declare const copied: Mappable.Mapping<Range.AddrRange>
 const keep = { invalidatePrivate: false }
 
@@ -16,4 +17,4 @@ expectError(MappingSet.invalidate(set, Range.make(0, 4096), keep))
 expectError(MappingSet.invalidate(set, Range.ofPages<"addr">(0, 1), keep))
 // what mremap copies from may be empty, and is no mapping to add
 expectError(MappingSet.add(set, copied))
-expectType<MappingSet.Segment | undefined>(MappingSet.merge(set.segments[0]!, set.segments[1]!))
+expectType<MappingSet.Segment | undefined>(MappingSet.merge(segment, segment))

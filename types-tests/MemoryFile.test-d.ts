@@ -18,5 +18,3 @@ expectError(file.decRef(Range.ofPages<"mappable">(0, 1)))
 // bytes may be looked at from anywhere to anywhere
 expectType<readonly Uint8Array[]>(file.mapInternal(bytes))
 expectError(file.mapInternal(Range.ofPages<"addr">(0, 1)))
-// the only way to a first holder is to allocate
-expectError(new MemoryFile.MemoryFile())

@@ -6,11 +6,17 @@
  */
 import { type Context, Effect, type Scope } from "effect"
 import { registerOps } from "../mm/area/ops.ts"
+import { PAGE_SIZE } from "../mm/base/units.ts"
 import { createDevice, unlinkPath } from "../mm/object/file.ts"
+import { invalidate } from "../mm/object/invalidate.ts"
 import { BoundDriver, DeviceObject } from "./driver.ts"
 import { type ErrnoName, type Fail, fail } from "./Fail.ts"
+import { MappingObject } from "./handles.ts"
 import type { HookBody, HookEffect, Hooks, ServicesOf } from "./hook.ts"
+import type { Takes } from "./Lockdep.ts"
 import { type Kernel, onWorld } from "./machine.ts"
+import type { Mapping } from "./mm-handle.ts"
+import { format, isPages, type PageRange } from "./Range.ts"
 import { deviceOf, inner, servicesAs } from "./raw.ts"
 import type { AfterUnlock } from "./region.ts"
 import { settler } from "./settle.ts"
@@ -18,7 +24,7 @@ import type { PageAligned, UserAddr } from "./unit.ts"
 import { View } from "./view.ts"
 import type { VmaNew } from "./VmaNew.ts"
 import type { AnyVma, VmaRef } from "./VmaRef.ts"
-import { enter } from "./world.ts"
+import { enter, flush } from "./world.ts"
 
 export { type HookBody, type HookEffect, type Hooks, NOPAGE, type ServicesOf } from "./hook.ts"
 
@@ -160,6 +166,58 @@ export const register = <S, OpenError, MmapError, R>(
       )
     )
   )
+
+/** Which private copies go with the pages of a device. */
+export interface UnmapOptions {
+  /** Those of processes that have written to a private mapping: all, and their data is lost, or none. */
+  readonly evenCows: boolean
+}
+
+/** Takes pages of a device back from everybody who maps them, through whatever open file: the areas stay, and the next access
+ * asks the fault hook again. What a driver does before it gives a page another use. Range: byte offsets in the device, as
+ * mmap(2) names them; `"all"` of it. Nothing happens where nobody maps that, or the device is gone.
+ * @param mapping - of `vma.mapping()`, in the `mmap` hook for instance
+ * @locks takes i_mmap_rwsem: it may be called from hooks. Faults may fill the range again at once: who must not see the page
+ * any more is told so by the fault hook.
+ * @source mm/memory.c unmap_mapping_range (v6.18)
+ * @example
+ * ```ts
+ * import { Effect, Option } from "effect"
+ * import { Device, type Locked, Page, Range } from "pagewright"
+ * const screen = Device.make({
+ *   open: Effect.gen(function*() {
+ *     return { page: yield* Page.allocPage("GFP_KERNEL|__GFP_ZERO"), mapped: Option.none<Locked.Mapping>() }
+ *   }),
+ *   mmap: (self, vma) =>
+ *     Effect.gen(function*() {
+ *       self.mapped = vma.mapping()
+ *       yield* vma.setMixedmap()
+ *     }),
+ *   vmOps: { fault: (self) => Effect.succeed(self.page) },
+ *   // another page from now on: whoever maps the old one asks for it
+ *   ioctl: (self) =>
+ *     Effect.gen(function*() {
+ *       self.page = yield* Page.allocPage("GFP_KERNEL|__GFP_ZERO")
+ *       if (Option.isSome(self.mapped))
+ *         yield* Device.unmapMappingRange(self.mapped.value, Range.ofPages(0, 1), { evenCows: false })
+ *       return 0
+ *     })
+ * })
+ * ```
+ */
+export const unmapMappingRange = (
+  mapping: Mapping,
+  range: PageRange<"mappable"> | "all",
+  options: UnmapOptions
+): Effect.Effect<void, never, Takes<"i_mmap_rwsem">> =>
+  Effect.sync(() => {
+    const object = inner(mapping, MappingObject)
+    if (range !== "all" && !isPages(range)) throw new RangeError(`${format(range)} is no range of pages`)
+    if (!object.isAlive()) return
+    const [first, end] = range === "all" ? [0, Infinity] : [range.start / PAGE_SIZE, range.end / PAGE_SIZE]
+    invalidate(object.world.k, object.object, first, end, options.evenCows)
+    flush(object.world)
+  })
 
 /** Is `vma` mapped through the open file whose state is `self`? A state belongs to one open file of one driver, so this is
  * the comparison of `vm_ops` and `vm_private_data` that Linux drivers make.

@@ -45,7 +45,7 @@ export interface VmaRef<out L extends VmaRead, in F extends Fact, in out here ex
   mm(): MmWithUser<here>
   /** Its identity: the same for every view of one VMA. @source rust/kernel/mm/virt.rs VmaRef::as_ptr (v6.18) */
   asPtr(): Pointer
-  /** The mappings of the object behind it; none for anonymous memory and devices. */
+  /** The mappings of the object behind it: of a device's inode, for instance. None for anonymous memory. May be kept. */
   mapping(): Option.Option<Mapping>
   /** Narrows to a VMA that has `flag`. The other branch learns nothing: use `lacks`, or `VmaRef.is` for both. */
   has<K extends Flag>(flag: K): this is VmaRef<L, F | K, here>

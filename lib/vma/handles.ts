@@ -25,13 +25,21 @@ export class MmUser extends MmObject {
   }
 }
 
-/** The mappings of one object. */
+/** The mappings of one object. It does not hold the object: rows are used again, inode numbers are not. */
 export class MappingObject {
   readonly world: World
   readonly object: number
+  readonly #inode: string | undefined
   constructor(world: World, object: number) {
     this.world = world
     this.object = object
+    this.#inode = world.k.files.ids[object]
+  }
+
+  /** Is there still such an object? */
+  isAlive(): boolean {
+    const { files } = this.world.k
+    return files.objKind(this.object) !== 0 && files.ids[this.object] === this.#inode
   }
 }
 

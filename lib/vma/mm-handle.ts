@@ -40,7 +40,9 @@ export interface MmWithUserAsync<in out here extends AfterUnlock> extends MmWith
 /** Identity of a VMA or an address space: may be kept and compared, opens nothing. */
 export type Pointer = Brand<object, "Pointer">
 
-/** The mappings of one object (`struct address_space`): may be kept; `Locked.iMmapRead` locks it. */
+/** The mappings of one object (`struct address_space`): may be kept. `Device.unmapMappingRange` takes their pages back,
+ * `Locked.iMmapRead` locks them.
+ */
 export interface Mapping {
   readonly [mapping]: true
 }

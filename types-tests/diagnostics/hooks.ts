@@ -1,6 +1,6 @@
 /** Hooks: sections whose lock the verb holds that called them. */
 import { Effect } from "effect"
-import { Device, Fail, Locked } from "pagewright"
+import { Device, Fail, Locked, Range } from "pagewright"
 import { copyToUser, Db, file, munmap, page } from "./given.ts"
 
 //: H01 call munmap from a hook
@@ -53,3 +53,19 @@ export const h09x = Device.make({
   open: Effect.sync(() => ({ opened: 0 })),
   mmap: (self: { closed: number }) => Effect.sync(() => void self.closed++)
 })
+
+//: H10 take pages of a device back while its mappings are locked
+export const h10 = Device.unmapMappingRange(file, Range.ofPages(0, 1), { evenCows: false })
+//! refused
+export const h10x = Locked.iMmapRead(file, () => Device.unmapMappingRange(file, Range.ofPages(0, 1), { evenCows: false }))
+
+//: H11 take back what is no pages; a hook may take pages back, of its own VMA too
+export const h11 = Device.make({ open: Effect.void, vmOps: { fault: () =>
+  Effect.as(Device.unmapMappingRange(file, "all", { evenCows: false }), page) } })
+//! refused
+export const h11x = Device.unmapMappingRange(file, Range.make(0, 4096), { evenCows: false })
+
+//: H12 take pages of a device back without saying whether private copies go too
+export const h12 = Device.unmapMappingRange(file, "all", { evenCows: true })
+//! refused
+export const h12x = Device.unmapMappingRange(file, "all")
