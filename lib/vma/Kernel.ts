@@ -103,7 +103,8 @@ export const layer = (options: Options = {}): Layer.Layer<Kernel> =>
   Layer.effect(Kernel)(Effect.sync(() => machineOf(bootWorld(options))))
 
 /** The machine's memory and processes as bytes, for `restore`. Objects of one's own are asked first to forget what would not
- * survive. What programs run is not in the bytes: a program whose whole state is in its memory goes on where it was.
+ * survive. What programs run is not in the bytes: a program whose whole state is in its memory goes on where it was. Sections are
+ * not either: a userfaultfd is a descriptor of its process, open until that closes it or ends, and answers to `Task.ioctl`.
  * @returns SaveError while system calls are in flight, and for what has state outside of the machine: open devices, files that
  *   are read from outside, memory files without a name
  */

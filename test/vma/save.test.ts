@@ -1,6 +1,19 @@
 /** Machines that are saved and restored: the same program goes on, objects are taken over, what cannot be saved says so. */
-import { Effect } from "effect"
-import { AccessType, Device, Fail, Kernel, Lockdep, Mappable, MemoryFile, Range, Task, Units } from "pagewright"
+import { Effect, Fiber } from "effect"
+import {
+  AccessType,
+  Device,
+  Fail,
+  Kernel,
+  Lockdep,
+  Mappable,
+  MemoryFile,
+  Range,
+  Task,
+  UffdFlags,
+  Units,
+  Userfaultfd
+} from "pagewright"
 import { describe, expect, it } from "vitest"
 import { anonymous, onKernel, rw, small } from "./support.ts"
 
@@ -127,6 +140,81 @@ describe("a saved machine", () => {
           "two memory files are called m"
         ])
       })
+    ))
+
+  it("has userfaultfds: the section that opened one is gone, its descriptor is open, and who resumes the process answers by ioctl", () =>
+    onKernel(
+      Effect.gen(function* () {
+        const bytes = yield* Task.run(
+          "guest",
+          Effect.andThen(
+            Effect.andThen(begin, Task.store8(at, 1)),
+            Userfaultfd.open((fresh) =>
+              Effect.gen(function* () {
+                const uffd = yield* fresh.api(["PAGEFAULT_FLAG_WP"])
+                const memory = yield* uffd.register(at, 4 * 4096, ["MISSING", "WP"])
+                yield* memory.changeProtection(at, 4096, true)
+                return yield* Kernel.save
+              })
+            )
+          )
+        )
+        yield* Effect.gen(function* () {
+          const [process] = yield* Kernel.processes
+          const fd = Task.fd(0)
+          expect(yield* Kernel.fdinfo(process!.pid, fd.number)).toContain("pending:\t0\ntotal:\t0\nAPI:\taa:80000001:")
+          const seen = yield* Task.resume(
+            process!.pid,
+            Effect.gen(function* () {
+              const struct = Units.raw(at) + 7 * 4096
+              const ask = (command: number, ...words: number[]) =>
+                Effect.andThen(
+                  Effect.all(words.map((word, i) => Task.store64(struct + i * 8, BigInt(word)))),
+                  Task.ioctl(fd, command, struct)
+                )
+              const next = Effect.gen(function* () {
+                yield* Task.read(fd, struct, 32)
+                return [yield* Task.load64(struct + 8), Number(yield* Task.load64(struct + 16)) - Units.raw(at)]
+              })
+              const writer = yield* Effect.forkChild(Task.store8(at, 2))
+              const written = yield* next
+              yield* ask(UffdFlags.IOCTL_WRITEPROTECT, Units.raw(at), 4096, 0)
+              yield* Fiber.join(writer)
+              const reader = yield* Effect.forkChild(Task.load8(Units.raw(at) + 3 * 4096))
+              const missed = yield* next
+              yield* ask(UffdFlags.IOCTL_COPY, Units.raw(at) + 3 * 4096, Units.raw(at) + 6 * 4096, 4096, 0)
+              return [written, missed, yield* Fiber.join(reader), yield* Task.load8(at)]
+            })
+          )
+          expect(seen).toEqual([[3n, 0], [0n, 3 * 4096], 0, 2])
+          expect(yield* Kernel.leaks).toEqual([])
+        }).pipe(Effect.provide(Kernel.restore(bytes)))
+      })
+    ))
+
+  it("has no calls in flight: who waits for a userfaultfd is why there is none, in words", () =>
+    onKernel(
+      Task.run(
+        "guest",
+        Effect.andThen(
+          begin,
+          Userfaultfd.open((fresh) =>
+            Effect.gen(function* () {
+              const uffd = yield* fresh.api([])
+              const memory = yield* uffd.register(at, 4 * 4096, ["MISSING"])
+              const faulter = yield* Effect.forkChild(Task.load8(Units.raw(at) + 5))
+              yield* uffd.readEvents()
+              const refused = yield* Effect.flip(Kernel.save)
+              expect(refused.message).toBe(
+                "this machine cannot be saved: process 1 waits for a userfaultfd's answer to its fault at 0x7f0000000000"
+              )
+              yield* memory.zeroPage(at, 4096)
+              yield* Fiber.join(faulter)
+              yield* Kernel.save
+            })
+          )
+        )
+      )
     ))
 
   it("is refused whole: damaged, cut short, newer, or something else", () =>

@@ -277,7 +277,7 @@ export class Runs {
   }
   /** The userfaultfd that run `r` waits for, or was woken from and has not gone on yet, and which of its queues; 0 none. */
   uffdWait(r: number): readonly [ctx: number, which: number] {
-    const q = this.on[r]! - (this.maxVmas + this.maxMms + PAGE_QUEUES)
+    const q = this.on[r]! - this.uffdQueue(0, 0)
     const waits = this.state[r] === RUN_QUEUED || this.state[r] === RUN_WOKEN
     return waits && q >= 0 ? [q >> 2, q & 3] : [0, 0]
   }
@@ -314,7 +314,9 @@ export class Runs {
         ? `mmap lock of mm ${q - this.maxVmas}`
         : q < this.maxVmas
           ? `lock of area ${q}`
-          : `wait queue ${q}`
+          : q < this.uffdQueue(0, 0)
+            ? `wait queue ${q} of pages`
+            : `wait queue ${(q - this.uffdQueue(0, 0)) & 3} of userfaultfd ${(q - this.uffdQueue(0, 0)) >> 2}`
       wrong.push(`${name} is not idle: state ${this.lk[q]}, ${this.waiters(q)} waiting`)
     }
     if (this.live !== 0) wrong.push(`${this.live} verbs are still in flight`)

@@ -15,6 +15,7 @@ import { Kernel } from "../kernel.ts"
 import { unlinkPath } from "../object/file.ts"
 import { checksum, Damaged, Reader, type Value, Writer } from "../store/bytes.ts"
 import { FILE_DEVICE } from "../store/files.ts"
+import { Q_EVENTS, Q_READERS } from "../store/uffds.ts"
 import { boot } from "./boot.ts"
 
 /** Of the layout of the file. The names and kinds of the fields are checked one by one. */
@@ -40,8 +41,8 @@ const apart: ReadonlySet<string> = new Set([
 /** Why `k` cannot be saved now, in sentences; empty if it can. */
 export function unsavable(k: Kernel): string[] {
   const why: string[] = []
-  k.runs.check(why)
-  if (k.runs.live > 0) why.push(`${k.runs.live} system calls are in flight`)
+  if (k.runs.live === 0) k.runs.check(why)
+  else callsInFlight(k, why)
   if (k.released.length > 0) why.push(`${k.released.length} files wait for their release`)
   if (k.deferredMmput.length > 0) why.push(`${k.deferredMmput.length} address spaces wait for their teardown`)
   for (const mm of k.notifiers.keys()) why.push(`address space ${mm} has a watcher outside of the machine`)
@@ -52,6 +53,26 @@ export function unsavable(k: Kernel): string[] {
       why.push(`file ${pathOf(k, o)} is read from outside of the machine`)
   return why
 }
+
+/** Nobody could go on with a call: what it knows is in no table. A userfaultfd is state, who waits for it is not. */
+function callsInFlight(k: Kernel, why: string[]): void {
+  let others = k.runs.live
+  for (let r = 1; r < k.runs.limit(); r++) {
+    const [c, which] = k.runs.uffdWait(r)
+    if (c === 0) continue
+    others--
+    const what =
+      which === Q_READERS
+        ? "for a message of a userfaultfd"
+        : which === Q_EVENTS
+          ? "until its userfaultfd has been read"
+          : `for a userfaultfd's answer to its fault at 0x${k.uffds.word(r, 0).toString(16)}`
+    why.push(`${whose(k, r)} waits ${what}`)
+  }
+  if (others > 0) why.push(`${others} system call${others === 1 ? " is" : "s are"} in flight`)
+}
+
+const whose = (k: Kernel, r: number): string => (k.runs.task[r] === 0 ? "the kernel" : `process ${k.runs.task[r]}`)
 
 /** The machine as bytes. The caller has asked `unsavable`.
  * @param rest - what the caller knows of it, and wants back

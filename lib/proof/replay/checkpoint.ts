@@ -27,6 +27,7 @@ const areas = rows("vmas", "top", "max")
 const nodes = rows("maple", "top", "maxNodes")
 const spaces = rows("mms", "top", "max")
 const objects = rows("files", "objTop", "max")
+const files = rows("files", "fileTop", "max")
 
 /** Columns that are filled from below; everything else is copied whole. */
 const filled: Readonly<Record<string, Rows>> = {
@@ -56,7 +57,8 @@ const filled: Readonly<Record<string, Rows>> = {
   "xarray.height": objects,
   "mappings.roots": objects,
   "mappings.sizes": objects,
-  "files.fi": rows("files", "fileTop", "max"),
+  "files.fi": files,
+  "files.positions": files,
   "xarray.ent": rows("xarray", "top", "maxNodes"),
   "xarray.pop": rows("xarray", "top", "maxNodes"),
   "tasks.i": rows("tasks", "top", "max"),

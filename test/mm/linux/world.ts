@@ -78,11 +78,12 @@ class Machine {
   hook: SyncHook | undefined
   /** Frames that drivers hold. */
   readonly frames: number[] = []
-  private readonly atFirst: Counts
 
-  constructor(readonly k: Kernel) {
-    this.atFirst = countsOf(k)
-  }
+  constructor(
+    readonly k: Kernel,
+    /** What was in use before its first process. */
+    readonly atFirst: Counts = countsOf(k)
+  ) {}
 
   readonly answer: SyncHook = (hook, vma, ops, vpn) => {
     const { vmas } = this.k
@@ -118,6 +119,13 @@ export function world(picture = "", config: Partial<KernelConfig> = {}): Proc {
   const one = new Machine(k)
   machines.push(one)
   return new Proc(one, spawnTask(k)).map(picture)
+}
+
+/** The same process on a machine that was made from its own. It ends with the test, as its twin does. */
+export function twin(p: Proc, k: Kernel): Proc {
+  let one = machines.find((machine) => machine.k === k)
+  if (one === undefined) machines.push((one = new Machine(k, p.machine.atFirst)))
+  return new Proc(one, p.task)
 }
 
 /** A process. Where a method takes pages, they are registers of the call; `sys` takes the registers themselves. */
