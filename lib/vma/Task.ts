@@ -49,7 +49,7 @@ export { addSeals, ftruncate, getSeals, memfdCreate, memfdSecret } from "./memfd
 export { madvise, mincore, mlock, mlockall, mseal, msync, munlock, munlockall } from "./range-calls.ts"
 export type { Register } from "./register.ts"
 export { type SegmentInfo, shmat, shmdt, shmget, shmLock, shmRemove, shmSet, shmStat, shmUnlock } from "./segments.ts"
-export { type Capability, capset, prctl, setrlimit, walk } from "./settings.ts"
+export { type Capability, capset, prctl, setrlimit, setuid, walk } from "./settings.ts"
 export { brk, mmap, type MmapRequest, mprotect, mremap, type MremapRequest, munmap } from "./syscalls.ts"
 
 type HeldIn<Q> = Q extends Held<infer here extends AfterUnlock> ? Held<here> : never

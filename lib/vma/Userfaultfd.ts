@@ -46,7 +46,7 @@ export type OpenErrno = "EINVAL" | "EMFILE" | "ENFILE" | "ENOMEM" | "EPERM"
  * that forked: every range is unregistered then, and everybody who waits goes on.
  * @param options - nonBlocking: `readEvents` never waits, `pollEvents` does; userModeOnly: faults of the kernel's own accesses
  *   are not answered, which needs no right
- * @returns what the body does | EPERM | ENOMEM, ENFILE, EMFILE no room
+ * @returns what the body does | EPERM neither /dev/userfaultfd nor the system call is open to the process | ENOMEM, ENFILE, EMFILE no room
  * @example
  * ```ts
  * import { Effect } from "effect"

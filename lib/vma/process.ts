@@ -21,6 +21,8 @@ export class Process implements TaskShape {
   readonly name: string
   /** Has it begun to end? Its system calls are refused from then on. */
   ended = false
+  /** May it open /dev/userfaultfd? Asked when it first wants to. */
+  opensUffdDevice: boolean | undefined
   constructor(world: World, pid: number, name: string) {
     this.world = world
     this.pid = pid

@@ -72,6 +72,24 @@ export const capset = (kept: readonly Capability[]): PlainCall<void, Fail<"EPERM
     })
   )
 
+/** setuid(2): the user that the process is from now on. Who is root no more has no capabilities either.
+ * @param uid - user id, 0..2^32-2
+ * @returns EPERM who is not root stays who it is | EINVAL no user id
+ * @source kernel/sys.c __sys_setuid, security/commoncap.c cap_emulate_setxuid (v6.18)
+ */
+export const setuid = (uid: number): PlainCall<void, Fail<"EINVAL" | "EPERM">> =>
+  onProcess((p) =>
+    Effect.suspend((): Effect.Effect<void, Fail<"EINVAL" | "EPERM">> => {
+      const { tasks } = p.world.k
+      if (!Number.isInteger(uid) || uid < 0 || uid >= 0xffffffff) return fail("EINVAL")
+      const was = tasks.uid(p.pid) >>> 0
+      if (was !== 0 && uid !== was) return fail("EPERM")
+      tasks.setIds(p.pid, uid, tasks.gid(p.pid))
+      if (was === 0 && uid !== 0) tasks.setCaps(p.pid, 0)
+      return Effect.void
+    })
+  )
+
 const answered = settler("EFAULT", "EINVAL", "EPERM")
 /** prctl(2), the options that are about memory.
  * @param option - one of `PrctlFlags`

@@ -7,12 +7,14 @@ import { vmBugOn } from "../mm/base/debug.ts"
 import type { StopName, Verb } from "../mm/base/stop.ts"
 import type { Word } from "../mm/base/units.ts"
 import type { Kernel } from "../mm/kernel.ts"
+import { FMODE_READ, FMODE_WRITE } from "../mm/store/files.ts"
 import { uffdContinue, uffdCopy, uffdCopyBytes, uffdPoison, uffdZeropage } from "../mm/sys/uffd-fill.ts"
+import { openUffdDevice } from "../mm/sys/uffd-device.ts"
 import { uffdMove } from "../mm/sys/uffd-move.ts"
 import { MESSAGE, uffdPollWait, uffdRead } from "../mm/sys/uffd-read.ts"
 import { uffdRegister, uffdUnregister, uffdWake } from "../mm/sys/uffd-register.ts"
 import { uffdWriteprotect } from "../mm/sys/uffd-wp.ts"
-import { POLLERR, POLLIN, uffdApi, uffdPoll, userfaultfd } from "../mm/sys/userfaultfd.ts"
+import { POLLERR, POLLIN, newUserfaultfd, uffdApi, uffdPoll, userfaultfd } from "../mm/sys/userfaultfd.ts"
 import type { Fail } from "./Fail.ts"
 import type { Process } from "./process.ts"
 import type { AfterUnlock } from "./region.ts"
@@ -45,6 +47,23 @@ export interface Opening {
   readonly hook: string
 }
 
+/** May the process open /dev/userfaultfd? Found out once, and told: "device" or "syscall".
+ * @source util/userfaultfd.c uffd_detect_open_mode (QEMU)
+ */
+const detected = (p: Process): Effect.Effect<void> => {
+  const f = openUffdDevice(p.world.k, p.pid, FMODE_READ | FMODE_WRITE)
+  if (f > 0) fput(p.world.k, f)
+  p.opensUffdDevice = f > 0
+  const told = Effect.logTrace("uffd_detect_open_mode").pipe(
+    Effect.annotateLogs({ mode: f > 0 ? "device" : "syscall" })
+  )
+  return Effect.andThen(releaseFiles(p.world), told)
+}
+
+/** A new descriptor: by the device, where the process may open that, or else by the system call. */
+const opened = ({ opensUffdDevice, pid, world }: Process, flags: number): number =>
+  opensUffdDevice === true ? newUserfaultfd(world.k, pid, flags) : userfaultfd(world.k, pid, flags)
+
 /** Opens a descriptor, lends it to `body`, and closes it. */
 export const openDescriptor = <A, E, R>(
   p: Process,
@@ -52,7 +71,8 @@ export const openDescriptor = <A, E, R>(
   body: (d: Descriptor) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> =>
   Effect.uninterruptibleMask((restore) => {
-    const fd = userfaultfd(p.world.k, p.pid, UFFD.CLOEXEC | flags)
+    if (p.opensUffdDevice === undefined) return Effect.andThen(detected(p), openDescriptor(p, { flags, hook }, body))
+    const fd = opened(p, UFFD.CLOEXEC | flags)
     if (fd < 0) return setupFailed<never>(hook, fd)
     const d = new Descriptor(p, fd)
     return Effect.onExit(restore(Effect.suspend(() => body(d))), () => d.close())

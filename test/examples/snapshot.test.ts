@@ -50,8 +50,8 @@ describe("a background snapshot", () => {
     run(
       Effect.gen(function* () {
         expect(yield* isAvailable).toBe(true)
-        yield* Task.capset([])
-        expect(yield* isAvailable).toBe(false)
+        const nobody = yield* Task.spawn("nobody", Effect.andThen(Task.setuid(1000), isAvailable))
+        expect(yield* Task.wait(nobody)).toBe(false)
       })
     ))
 

@@ -249,6 +249,22 @@ describe("Task.mseal and Task.msync", () => {
 })
 
 describe("Task.prctl and Task.capset", () => {
+  it("setuid: who is root no more has no capabilities, and does not become root again", () =>
+    onKernel(
+      Task.run(
+        "test",
+        Effect.gen(function* () {
+          expect(yield* tag(Task.setuid(-1))).toBe("EINVAL")
+          yield* Task.setuid(0)
+          yield* Task.capset(["IPC_LOCK"])
+          yield* Task.setuid(1000)
+          expect(yield* tag(Task.capset(["IPC_LOCK"]))).toBe("EPERM")
+          expect(yield* tag(Task.setuid(0))).toBe("EPERM")
+          yield* Task.setuid(1000)
+        })
+      )
+    ))
+
   it("no memory becomes executable that was writable, for good", () =>
     onKernel(
       withMemory(1, (_, base) =>

@@ -5,10 +5,10 @@ import { describe, expect, it } from "vitest"
 import * as UFFD from "../../lib/flags/UffdFlags.ts"
 import { onProcess } from "../../lib/vma/process.ts"
 import { available, openDescriptor } from "../../lib/vma/userfault.ts"
-import { descriptors, expectQuiet, failureOf, logged, memory, PAGE, run } from "./userfaultfd-support.ts"
+import { descriptors, expectQuiet, failureOf, logged, loggedAll, memory, PAGE, run } from "./userfaultfd-support.ts"
 
 /** The process has no right to have the kernel's own faults answered, and no room for descriptors. */
-const unprivileged = Task.capset([])
+const unprivileged = Task.setuid(1000)
 const noRoom = Effect.ignore(Effect.forever(Task.memfdCreate("one more")))
 
 describe("which features there are", () => {
@@ -79,6 +79,29 @@ describe("which features there are", () => {
       })
     ))
 
+  it("who may open /dev/userfaultfd needs no other right; that is found out once, and told [U-QRY-06]", () =>
+    run(
+      Effect.gen(function* () {
+        yield* Task.capset(["DAC_OVERRIDE"])
+        const [, lines] = yield* loggedAll(
+          Effect.all([Userfaultfd.queryFeatures(), Userfaultfd.open(() => Effect.void)])
+        )
+        expect(lines).toEqual([{ level: "Trace", message: "uffd_detect_open_mode", about: { mode: "device" } }])
+        yield* unprivileged // it has the device already
+        expect((yield* Userfaultfd.queryFeatures()).has("MOVE")).toBe(true)
+        const child = yield* Task.spawn(
+          "child",
+          Effect.gen(function* () {
+            yield* unprivileged
+            const [tag, told] = yield* loggedAll(failureOf(Userfaultfd.queryFeatures()))
+            expect(tag).toBe("EPERM")
+            expect(told[0]).toEqual({ level: "Trace", message: "uffd_detect_open_mode", about: { mode: "syscall" } })
+          })
+        )
+        yield* Task.wait(child)
+      })
+    ))
+
   it("asking leaves no descriptor open, however it ends [U-QRY-04]", () =>
     run(
       Effect.gen(function* () {
@@ -141,7 +164,7 @@ describe("opening", () => {
   it("a handshake that is refused is told, is the failure, and closes the descriptor [U-CRT-04] [U-TRC-04]", () =>
     run(
       Effect.gen(function* () {
-        yield* Task.capset(["SYS_RESOURCE"])
+        yield* unprivileged
         const forks = Userfaultfd.open((fresh) => Effect.asVoid(fresh.api(["EVENT_FORK"])), { userModeOnly: true })
         const [tag, lines] = yield* logged(failureOf(forks))
         expect(tag).toBe("EPERM")
