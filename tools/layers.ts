@@ -1,4 +1,4 @@
-/** The architecture as rules over `lib`: floors, no circles, no `node:` below the command line, small files. */
+/** The architecture as rules over `lib`: floors, no circles, no `node:` below the command line, small files, one mapping set. */
 import { posix } from "node:path"
 import { type Import, importsOf, lineOf, read } from "./source.ts"
 
@@ -153,6 +153,35 @@ function strayCalls(file: string, text: string, seen: ReadonlySet<string>): Read
     )
 }
 
+/** Who maps an object is in its mapping set and nowhere else, and pages are taken back by one walk over it. What stands here
+ * besides asks the set something, or checks it.
+ */
+const keepers: ReadonlyArray<readonly [what: string, pattern: RegExp, by: ReadonlyArray<string>]> = [
+  ["changes a mapping set", /\bmappings\.(?:add|remove)\(/g, ["lib/mm/area/object.ts"]],
+  [
+    "walks a mapping set",
+    /\bmappings\.(?:find|next)\(/g,
+    // invalidation; is a page locked by anybody; a restored object is told who maps it
+    ["lib/mm/object/invalidate.ts", "lib/mm/page/accessed.ts", "lib/vma/mapping-identity.ts"]
+  ],
+  [
+    "walks all areas",
+    /\bvmas\.limit\(/g,
+    ["lib/mm/area/check.ts", "lib/mm/area/check-uffd.ts", "lib/mm/page/check.ts", "lib/mm/object/shm.ts"]
+  ]
+]
+
+function otherReverseMaps(file: string, text: string): ReadonlyArray<string> {
+  const { bare } = read(text)
+  return keepers
+    .filter(([, , by]) => !by.includes(file))
+    .flatMap(([what, pattern, by]) =>
+      [...bare.matchAll(pattern)].map((match) =>
+        fault(file, lineOf(bare, match.index), `${what}; only ${by.join(", ")} may`, "one-mapping-set")
+      )
+    )
+}
+
 /** Everything in `tree` that breaks a rule: one line each, with file, line, what, and the rule's name. */
 export function checkLayers(tree: Tree): ReadonlyArray<string> {
   const verbs = new Map(
@@ -169,6 +198,7 @@ export function checkLayers(tree: Tree): ReadonlyArray<string> {
     if (lines > mostLines) found.push(fault(file, lines, `${lines} lines; the ceiling is ${mostLines}`, "file-size"))
     found.push(...importsOf(text).flatMap((one) => faultsOfImport(file, floor, one)))
     if (floor === reExports) found.push(...faultsOfDoor(file, text))
+    found.push(...otherReverseMaps(file, text))
     found.push(...strayCalls(file, text, verbsSeen(file, text, verbs)))
   }
   return [...found, ...circles(tree)]

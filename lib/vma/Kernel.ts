@@ -58,6 +58,11 @@ export interface Options {
   }
   /** Boot parameter vsyscall: does /proc/PID/maps end with the area of the old system-call page? "none" if absent. */
   readonly vsyscall?: "none" | "xonly"
+  /** The reference of `Mappable` is a sandbox's kernel, whose contract has changed since 2020. Where the two revisions differ,
+   * today's holds, unless this says `"2020"`: `Mappable.map` then fails with ENOMEM, not EOVERFLOW, where offset and length
+   * together leave 64 bits. Else they differ only in names and in what has been added, which a program of 2020 does not use.
+   */
+  readonly memmap?: "2020" | "today"
   /** Table sizes of the simulator itself, for machines that must boot in microseconds. */
   readonly tables?: Partial<Pick<KernelConfig, "maxTables" | "maxVmas" | "maxMms" | "maxFiles" | "maxAnon" | "maxRuns">>
   /** Told of every driver hook that runs, before it runs. */
@@ -66,13 +71,14 @@ export interface Options {
 
 /** Boots a machine. Throws RangeError for options that make none. */
 const bootWorld = (options: Options): World => {
-  const { frames, sysctl, tables, vsyscall, sharedMemory } = options
+  const { frames, memmap, sysctl, tables, vsyscall, sharedMemory } = options
   const w = new World(
     boot({
       ...tables,
       frames: frames ?? defaults.frames,
       sharedMemory: sharedMemory ?? false,
       vsyscall: vsyscall ?? defaults.vsyscall,
+      memmap: memmap ?? defaults.memmap,
       maxMapCount: sysctl?.maxMapCount ?? defaults.maxMapCount,
       mmapMinAddr: sysctl?.mmapMinAddr ?? defaults.mmapMinAddr,
       overcommit: sysctl?.overcommitMemory ?? defaults.overcommit,

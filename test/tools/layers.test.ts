@@ -100,6 +100,23 @@ it("wants a floor for every file and at most 400 lines", () => {
   ])
 })
 
+it("lets one file change mapping sets, one walk take pages back, and nobody else look for who maps what", () => {
+  const walk =
+    "export const f = (k: K) => {\n  for (let v = k.mappings.find(1, 0, 9); v !== 0; v = k.mappings.next(v, 0, 9)) zap(v)\n}\n"
+  expect(faults({ "lib/mm/object/invalidate.ts": walk })).toEqual([])
+  expect(faults({ "lib/mm/object/truncate.ts": walk })).toEqual([
+    expect.stringMatching(/^lib\/mm\/object\/truncate\.ts:2: walks a mapping set; only .* \(one-mapping-set\)$/),
+    expect.stringContaining("(one-mapping-set)")
+  ])
+  expect(faults({ "lib/vma/driver.ts": "export const f = (k: K) => k.mappings.add(1, 2)\n" })).toEqual([
+    "lib/vma/driver.ts:1: changes a mapping set; only lib/mm/area/object.ts may (one-mapping-set)"
+  ])
+  expect(faults({ "lib/mm/object/shmem.ts": "export const f = (k: K) => k.vmas.limit()\n" })).toEqual([
+    expect.stringContaining("walks all areas")
+  ])
+  expect(faults({ "lib/mm/object/shmem.ts": "// k.mappings.find(\n" })).toEqual([])
+})
+
 const verb = "export function* lock(k: K): Verb {\n  yield 1\n}\n"
 
 it.each([

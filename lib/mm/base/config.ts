@@ -51,6 +51,8 @@ export interface KernelConfig {
   readonly legacyVaLayout: boolean
   /** Boot parameter vsyscall: is there an area of the old system-call page above user space? Only /proc shows it. */
   readonly vsyscall: "none" | "xonly"
+  /** Revision of the sandbox's memory-object contract that `mmapObject` keeps where two of them differ. */
+  readonly memmap: "2020" | "today"
 }
 
 /** The recorded machine's knobs, with little RAM. */
@@ -80,7 +82,8 @@ export const defaults: KernelConfig = {
   shmmni: 4096,
   legacyVaLayout: false,
   mmapBase: 0x7ffff7fff,
-  vsyscall: "none"
+  vsyscall: "none",
+  memmap: "today"
 }
 
 /** A world for one test or one explored schedule: boots in microseconds. */

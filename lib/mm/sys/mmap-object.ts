@@ -87,7 +87,7 @@ export interface ObjectRequest {
  */
 export function* mmapObject(k: Kernel, task: number, o: ObjectRequest): Verb<FaultStops> {
   const pages = pagesUp(o.length)
-  const bad = refuses(o, pages)
+  const bad = refuses(o, pages, k.config.memmap === "2020" ? ENOMEM : EOVERFLOW)
   if (bad !== OK) return bad
   const mm = k.tasks.mm(task)
   const file = o.file
@@ -114,12 +114,13 @@ export function* mmapObject(k: Kernel, task: number, o: ObjectRequest): Verb<Fau
   }
 }
 
-function refuses(o: ObjectRequest, pages: number): number {
+/** @param overflow - errno for an offset that wraps: the one thing in which the revision of 2020 differs from today's */
+function refuses(o: ObjectRequest, pages: number, overflow: number): number {
   if (isZero(o.length)) return EINVAL
   if (pages === 0) return ENOMEM
   if (o.file !== 0) {
     if (offsetInPage(o.offset) !== 0) return EINVAL
-    if (pageOf(o.offset) + pages >= WORD_PAGES) return EOVERFLOW
+    if (pageOf(o.offset) + pages >= WORD_PAGES) return overflow
   }
   if (o.fixed && offsetInPage(o.addr) !== 0) return EINVAL
   if ((o.perms & ~o.maxPerms) !== 0) return EACCES

@@ -1,7 +1,7 @@
 import { Effect, type Scope } from "effect"
 import { AccessType, type Kernel, type Lockdep, Mappable, Mm, Task, Units } from "pagewright"
 import { describe, expect, it } from "vitest"
-import { checkTables, defectOf, onKernel } from "../support.ts"
+import { checkTables, defectOf, onKernel, small } from "../support.ts"
 import { addressOf, AT, mapAt, mapsLines, outcome, protect, read, recorder, unmap, write } from "./support.ts"
 
 const anonymous = { perms: AccessType.READ_WRITE, length: 4096 } as const
@@ -43,6 +43,26 @@ describe("Mappable.map", () => {
         ])
         expect(yield* outcome(Mappable.map(anonymous))).toBe("done")
       })
+    ))
+
+  it("in the contract of 2020 an offset that wraps is ENOMEM, at the same place in the order; all else is today's [G-OPT-05]", () =>
+    onKernel(
+      Effect.gen(function* () {
+        const { object } = yield* recorder()
+        const identity = yield* Mappable.identity(object)
+        yield* Task.run(
+          "mapper",
+          Effect.gen(function* () {
+            const map = (options: object) => outcome(Mappable.map({ ...anonymous, identity, ...options }))
+            const wraps = { offset: 2n ** 64n - 4096n }
+            expect(yield* map(wraps)).toBe("ENOMEM")
+            expect(yield* map({ ...wraps, length: 0 }), "the length comes first").toBe("EINVAL")
+            expect(yield* map({ ...wraps, fixed: true, addr: 1 }), "the address comes later").toBe("ENOMEM")
+            expect(yield* map({ offset: 4096 })).toBe("done")
+          })
+        )
+      }),
+      { ...small, memmap: "2020" }
     ))
 
   it("takes an address as a hint, rounded down; fixed, it must be aligned and free, and nothing else will do [G-OPT-06, G-OPT-07, G-MM-04]", () =>
