@@ -66,7 +66,7 @@ const piecesOf = (page: string, blocks: readonly Block[], lines?: string) => {
   )
 }
 const givenUffd = `import { Effect } from "effect"
-import { Userfaultfd } from "pagewright"
+import { Task, UffdFlags, Userfaultfd } from "pagewright"
 const [at, length] = [0x1000_0000, 4 * 4096]
 `
 const pairs = [...piecesOf("locks", locks), ...piecesOf("uffd", uffd, givenUffd)]

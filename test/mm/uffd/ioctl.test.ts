@@ -325,7 +325,7 @@ describe("/dev/userfaultfd", () => {
     const f = openUffdDevice(p.k, p.task, FMODE_READ | FMODE_WRITE)
     return f < 0 ? f : installFd(p.k, p.task, f)
   }
-  it("is root's: who may open it gets userfaultfds without another right [U-QRY-06]", () => {
+  it("is root's: who may open it gets userfaultfds without another right", () => {
     const p = world("a")
     const dev = open(p)
     p.asUser()
