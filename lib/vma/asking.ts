@@ -7,7 +7,7 @@
  */
 import { PAGE_SIZE } from "../mm/base/units.ts"
 import { make as range, type PageRange } from "./Range.ts"
-import type { Question } from "./question.ts"
+import { Meanwhile, type Question } from "./question.ts"
 import { insideNow } from "./section.ts"
 import type { Guard, Pending, World } from "./world.ts"
 
@@ -16,6 +16,7 @@ export class Asking implements Pending {
   readonly question: Question
   /** Is the object's plain function running? Then whatever happens is its doing. */
   isRunning = false
+  readonly #meanwhile = new Meanwhile()
   readonly #guard: Guard
   readonly #object: number
   readonly #mm: number
@@ -25,7 +26,7 @@ export class Asking implements Pending {
   constructor(guard: Guard, question: Question, v: number, vpn: number) {
     const { vmas } = guard.world.k
     this.question = question
-    question.isPending = true
+    question.meanwhile = this.#meanwhile
     this.#guard = guard
     this.#object = vmas.obj(v)
     this.#mm = vmas.mmOf(v)
@@ -33,15 +34,19 @@ export class Asking implements Pending {
   }
 
   objectForgets(object: number, start: number, end: number): void {
-    if (object === this.#object) this.question.forget(range(start, end), this.#isMine())
+    if (object === this.#object) this.#forget(start, end)
   }
 
   spaceForgets(mm: number, start: number, end: number): void {
-    if (mm === this.#mm) this.question.forget(range(start - this.#base, end - this.#base), this.#isMine())
+    if (mm === this.#mm) this.#forget(start - this.#base, end - this.#base)
   }
 
   isLate(): boolean {
-    return this.question.isLate()
+    return this.#meanwhile.isLate()
+  }
+
+  #forget(start: number, end: number): void {
+    this.#meanwhile.forgotten.push({ range: range(start, end), own: this.#isMine() })
   }
 
   #isMine(): boolean {

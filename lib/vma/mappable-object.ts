@@ -17,7 +17,7 @@ import {
 } from "../mm/base/stop.ts"
 import { leafOf, PAGE_SIZE, PMD_PAGES } from "../mm/base/units.ts"
 import type { Kernel } from "../mm/kernel.ts"
-import { hasPages, pageOf } from "../mm/object/memory.ts"
+import { pageOf } from "../mm/object/memory.ts"
 import { mapAhead, mapRun } from "../mm/page/fill.ts"
 import { follow } from "../mm/page/walk.ts"
 import { ZAP_SKIP_COWS, zapNow } from "../mm/page/zap.ts"
@@ -242,35 +242,31 @@ export class MappableObject implements Driver, Savable {
 
   /** Maps what an answer found. @returns frame | T_* | LATE */
   #install(k: Kernel, v: number, vpn: number, q: Question, access: Accessing, answer: unknown): number {
-    if (answer instanceof Made && answer.question === q) {
+    if (answer instanceof Made && answer.question === q && q.meanwhile === undefined) {
       const broken = checkOnly(q.required, q.optional, q.at, answer)
-      if (broken !== undefined) return this.#breach(broken)
-      if (!q.isPending && this.#isHeld(answer)) return this.#mapOne(k, v, vpn, q, access, answer)
+      return broken === undefined ? this.#mapOne(k, v, vpn, q, access, answer) : this.#breach(broken)
     }
     const { error, found } = partsOf(answer)
     const clause = checkAnswer(q.required, q.optional, q.at, found, error, q)
     if (clause !== undefined) return this.#breach(clause)
     const made = found.filter((t) => t instanceof Made)
     for (const t of made) {
-      const gone = q.forgottenOf(t)
+      const gone = q.meanwhile?.forgottenOf(t)
       if (gone?.own === false) return LATE
       if (gone !== undefined)
         return this.#breach(`it told its mappings to forget ${format(gone.range)}, and then answered with it`)
     }
-    for (const t of made)
-      if (!this.#isHeld(t))
-        return this.#breach(`a page of ${format(t.source)} is said to be in a page of a file that nobody holds`)
-    q.answer = made
+    if (q.meanwhile !== undefined) q.meanwhile.answer = made
     let mine: number = error === undefined ? T_SIGBUS : codeOf(error)
     for (const t of made) {
       const r = this.#mapOne(k, v, vpn, q, access, t)
       if (t.source.start <= q.required.start && q.required.start < t.source.end) mine = r
-      else if (r === T_OOM) return r
+      else if (r === T_SIGBUS || r === T_OOM) return r
     }
     return mine
   }
 
-  /** Maps the pages of one translation. @returns the frame asked for | T_MAPPED it is mapped, or not among them | T_OOM */
+  /** Maps the pages of one translation. @returns the frame asked for | T_MAPPED it is mapped, or not among them | T_* */
   #mapOne(k: Kernel, v: number, vpn: number, q: Question, access: Accessing, t: Made): number {
     const { end, start } = t.source
     const lo = k.vmas.flags(v)
@@ -282,16 +278,18 @@ export class MappableObject implements Driver, Savable {
     // the page that was asked for is mapped by the fault itself, unless a later write to it need not ask again
     const isMine = delta <= 0 && -delta < pages
     const but = isMine && (!writable || access === WRITING)
-    if (but && pages === 1) return pageOf(k, file, index)
-    if (!mapRun(k, v, vpn + delta, pages, file, index, writable, but ? vpn : -1)) return T_OOM
-    return but ? pageOf(k, file, index - delta) : T_MAPPED
+    let r: number = file === 0 ? T_SIGBUS : T_MAPPED
+    if (r === T_MAPPED && !(but && pages === 1))
+      r = mapRun(k, v, vpn + delta, pages, file, index, writable, but ? vpn : -1)
+    if (r === T_MAPPED && but) r = pageOf(k, file, index - delta)
+    return r === T_SIGBUS || r === 0 ? this.#nobodyHolds(k, v, vpn, q, t) : r
   }
 
-  /** Are the pages of a translation there, and their file on this machine? */
-  #isHeld(t: Made): boolean {
-    const file = t.file.rowOn(this.world)
-    const first = t.offset / PAGE_SIZE
-    return file !== 0 && hasPages(this.world.k, file, first, first + (t.source.end - t.source.start) / PAGE_SIZE)
+  /** An answer named a page that is not there: what it did map is forgotten again. */
+  #nobodyHolds(k: Kernel, v: number, vpn: number, q: Question, t: Made): number {
+    const first = vpn - (q.required.start - q.optional.start) / PAGE_SIZE
+    zapNow(k, v, first, first + (q.optional.end - q.optional.start) / PAGE_SIZE, ZAP_SKIP_COWS)
+    return this.#breach(`a page of ${format(t.source)} is said to be in a page of a file that nobody holds`)
   }
 
   #translateLater(guard: Guard, v: number, vpn: number, access: Accessing): Effect.Effect<unknown, unknown> {

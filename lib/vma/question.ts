@@ -27,7 +27,7 @@ export class Made {
     this.file = file
     this.offset = offset
     this.perms = perms
-    this.after = question.forgotten === undefined ? 0 : question.forgotten.length
+    this.after = question.meanwhile === undefined ? 0 : question.meanwhile.forgotten.length
   }
 }
 
@@ -37,7 +37,24 @@ interface Forgotten {
   readonly own: boolean
 }
 
-const none: readonly Made[] = []
+/** What happens to a question whose answer takes its time. */
+export class Meanwhile {
+  /** What has been forgotten, in order. */
+  readonly forgotten: Forgotten[] = []
+  /** What the answer was, once it is used. */
+  answer: readonly Made[] = []
+
+  /** What has been forgotten of `t` since it was made; what was the object's own doing comes first. */
+  forgottenOf(t: Made): Forgotten | undefined {
+    const of = this.forgotten.slice(t.after).filter(({ range }) => overlaps(range, t.source))
+    return of.find(({ own }) => own) ?? of[0]
+  }
+
+  /** Has some of the answer been forgotten? */
+  isLate(): boolean {
+    return this.forgotten.length !== 0 && this.answer.some((t) => this.forgottenOf(t) !== undefined)
+  }
+}
 
 /** A question at run time. */
 export class Question {
@@ -45,12 +62,8 @@ export class Question {
   readonly optional: PageRange<"mappable">
   readonly at: Access
   readonly max: Access
-  /** Does the answer take its time, so that something may be forgotten meanwhile? */
-  isPending = false
-  /** Since it was asked, in order. */
-  forgotten: Forgotten[] | undefined = undefined
-  /** What it was answered with, once that is used. */
-  answer: readonly Made[] = none
+  /** Only if the answer takes its time. */
+  meanwhile: Meanwhile | undefined = undefined
   constructor(required: PageRange<"mappable">, optional: PageRange<"mappable">, at: Access, max: Access) {
     this.required = required
     this.optional = optional
@@ -70,23 +83,6 @@ export class Question {
     return (
       this.required.start === other.required.start && a.start === b.start && a.end === b.end && this.at === other.at
     )
-  }
-
-  forget(range: MappableRange, own: boolean): void {
-    this.forgotten ??= []
-    this.forgotten.push({ range, own })
-  }
-
-  /** What has been forgotten of `t` since it was made; what was the object's own doing comes first. */
-  forgottenOf(t: Made): Forgotten | undefined {
-    if (this.forgotten === undefined) return undefined
-    const of = this.forgotten.slice(t.after).filter(({ range }) => overlaps(range, t.source))
-    return of.find(({ own }) => own) ?? of[0]
-  }
-
-  /** Has some of its answer been forgotten? */
-  isLate(): boolean {
-    return this.forgotten !== undefined && this.answer.some((t) => this.forgottenOf(t) !== undefined)
   }
 }
 

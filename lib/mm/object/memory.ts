@@ -70,12 +70,6 @@ export function dropAll(k: Kernel, o: Obj): void {
 /** Holders of page `i`; 0 where there is no such page. */
 export const holders = (k: Kernel, o: Obj, i: PgOff): number => k.holders.get(o)?.get(i) ?? 0
 
-/** Are pages `[first, end)` all there? */
-export function hasPages(k: Kernel, o: Obj, first: PgOff, end: PgOff): boolean {
-  for (let i = first; i < end; i++) if (k.xarray.load(o, i) === 0) return false
-  return true
-}
-
 /** The frame of page `i`; 0 where there is none. */
 export const pageOf = (k: Kernel, o: Obj, i: PgOff): Pfn => k.xarray.load(o, i)
 

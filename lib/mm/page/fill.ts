@@ -12,7 +12,7 @@ import {
   WRITE as WRITING
 } from "../../flags/FaultFlags.ts"
 import { DIRTY, PRESENT, WRITE, YOUNG } from "../../flags/PteFlags.ts"
-import { T_HOOK, T_MAPPED, T_OOM, T_READ, T_SEGV } from "../area/object.ts"
+import { T_HOOK, T_MAPPED, T_OOM, T_READ, T_SEGV, T_SIGBUS } from "../area/object.ts"
 import { hasHook } from "../area/ops.ts"
 import { anonVmaPrepare } from "../area/rmap.ts"
 import { H_FAULT, H_PAGE_MKWRITE } from "../base/stop.ts"
@@ -98,9 +98,10 @@ export function mapAhead(k: Kernel, v: Vma, vpn: Vpn, p: Pfn, writable: boolean)
   if (slot !== NO_SLOT && k.ptes.isNone(slot)) setObjectPage(k, v, slot, p, writable ? WRITE : 0)
 }
 
-/** Maps pages `[vpn, vpn + pages)` of `v`, all of one leaf table, to pages of `o` from `index` on, which are there. What is
- * mapped already stays; so does page `but`. The table may be missing: an owner that answers late finds it gone.
- * @returns false where no table is left
+/** Maps pages `[vpn, vpn + pages)` of `v`, all of one leaf table, to pages of `o` from `index` on. What is mapped already
+ * stays; so does page `but`. The table may be missing: an owner that answers late finds it gone.
+ * @returns T_MAPPED | T_SIGBUS `o` lacks a page | T_OOM no table is left
+ * @partial the pages before the one that is missing are mapped
  * @locks mmap or VMA, read or stronger
  */
 export function mapRun(
@@ -112,14 +113,17 @@ export function mapRun(
   index: PgOff,
   writable: boolean,
   but: Vpn
-): boolean {
-  const slot = k.ptes.slotAlloc(k.mms.pgd(k.vmas.mmOf(v)), vpn)
-  if (slot === NO_SLOT) return false
-  for (let i = 0; i < pages; i++) {
-    if (vpn + i === but || !k.ptes.isNone(slot + 2 * i)) continue
-    setObjectPage(k, v, slot + 2 * i, k.xarray.load(o, index + i), writable ? WRITE : 0)
+): number {
+  const pgd = k.mms.pgd(k.vmas.mmOf(v))
+  let slot = k.ptes.slot(pgd, vpn)
+  if (slot === NO_SLOT) slot = k.ptes.slotAlloc(pgd, vpn)
+  if (slot === NO_SLOT) return T_OOM
+  for (let i = 0; i < pages; i++, slot += 2) {
+    const p = k.xarray.load(o, index + i)
+    if (p === 0) return T_SIGBUS
+    if (vpn + i !== but && k.ptes.isNone(slot)) setObjectPage(k, v, slot, p, writable ? WRITE : 0)
   }
-  return true
+  return T_MAPPED
 }
 
 function setObjectPage(k: Kernel, v: Vma, slot: number, p: Pfn, bits: number): void {
