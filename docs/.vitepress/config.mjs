@@ -21,6 +21,7 @@ export default {
         { text: "A first driver in ten minutes", link: "/guide/first-driver" },
         { text: "Locks, sections and flags as types", link: "/guide/locks-sections-flags" },
         { text: "Answer faults yourself: userfaultfd", link: "/guide/userfaultfd" },
+        { text: "Objects of your own: Mappable", link: "/guide/objects" },
         { text: "How true it is, and how to ask", link: "/guide/conformance" },
         { text: "Replaying a log of strace", link: "/guide/strace" },
         { text: "What it costs", link: "/guide/performance" }

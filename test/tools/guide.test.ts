@@ -23,6 +23,7 @@ const blocksOf = (page: string): readonly Block[] => {
 const first = blocksOf("first-driver.md")
 const locks = blocksOf("locks-sections-flags.md")
 const uffd = blocksOf("userfaultfd.md")
+const objects = blocksOf("objects.md")
 const program = (name: string): string => readFileSync(join(guide, "programs", name), "utf8")
 
 /** The first guide's mistakes: one edit of the program each. */
@@ -69,8 +70,16 @@ const givenUffd = `import { Effect } from "effect"
 import { Task, UffdFlags, Userfaultfd } from "pagewright"
 const [at, length] = [0x1000_0000, 4 * 4096]
 `
-const pairs = [...piecesOf("locks", locks), ...piecesOf("uffd", uffd, givenUffd)]
-const names = ["hello.ts", "greeter.ts", "unseen.ts", "answer.ts", "events.ts"]
+const givenObjects = `import { Effect } from "effect"
+import { type Fail, type Locked, Mappable, type MemoryFile, type Range } from "pagewright"
+declare const file: MemoryFile.MemoryFile
+`
+const pairs = [
+  ...piecesOf("locks", locks),
+  ...piecesOf("uffd", uffd, givenUffd),
+  ...piecesOf("objects", objects, givenObjects)
+]
+const names = ["hello.ts", "greeter.ts", "unseen.ts", "answer.ts", "events.ts", "almanac.ts"]
 const said = compile(
   new Map([
     ...pairs.map(({ file, code }) => [file, code] as const),
@@ -88,12 +97,12 @@ describe("what is a type", () => {
 })
 
 describe("whole programs", () => {
-  const printed = [...first, ...locks, ...uffd].filter(({ label }) => label.startsWith("output of "))
+  const printed = [...first, ...locks, ...uffd, ...objects].filter(({ label }) => label.startsWith("output of "))
   it.each([...first, ...uffd].filter(({ label }) => label.endsWith(".ts") && !label.includes(" ")))(
     "$label stands in the guide as it is in its file",
     ({ label, code }) => expect(code).toBe(program(label))
   )
-  it.each(uffd.filter(({ label }) => label.startsWith("part of ")))(
+  it.each([...uffd, ...objects].filter(({ label }) => label.startsWith("part of ")))(
     "$label stands in the guide as it is in its file",
     ({ label, code }) => expect(program(label.slice("part of ".length))).toContain(code)
   )
