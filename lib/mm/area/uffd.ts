@@ -8,15 +8,7 @@
  * Areas name their context and do not hold it: the last close takes it off all of them first.
  * @source fs/userfaultfd.c userfaultfd_ctx_get, _put, wake_userfault; include/linux/userfaultfd_k.h (v6.18)
  */
-import {
-  VM_SHARED,
-  VM_SPECIAL,
-  VM_UFFD,
-  VM_UFFD_MISSING,
-  VM_UFFD_WP,
-  VMH_DROPPABLE,
-  VMH_UFFD_MINOR
-} from "../../flags/bits.ts"
+import { VM_SPECIAL, VM_UFFD, VM_UFFD_MISSING, VM_UFFD_WP, VMH_DROPPABLE, VMH_UFFD_MINOR } from "../../flags/bits.ts"
 import { OK } from "../../flags/Errno.ts"
 import { FEATURE_WP_ASYNC, FEATURE_WP_UNPOPULATED } from "../../flags/UffdFlags.ts"
 import type { Kernel } from "../kernel.ts"
@@ -98,9 +90,6 @@ export function usesMarkers(k: Kernel, v: Vma): boolean {
   if (!isWp(k, v)) return false
   return k.vmas.ops(v) !== 0 || k.uffds.has(k.vmas.uffd(v), FEATURE_WP_UNPOPULATED)
 }
-
-/** Is `v` shared, and its writes tracked? Then its entries begin read-only. */
-export const tracksSharedWrites = (lo: number): boolean => (lo & (VM_SHARED | VM_UFFD_WP)) === (VM_SHARED | VM_UFFD_WP)
 
 /** Wakes who waits for a fault at byte addresses `[start, end)`, read or not; each looks again.
  * @source fs/userfaultfd.c wake_userfault (v6.18)

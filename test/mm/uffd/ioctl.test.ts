@@ -9,6 +9,7 @@ import { FILE_DIR, FILE_PIPE, FILE_ZERO, FMODE_READ, FMODE_WRITE } from "../../.
 import { madvise } from "../../../lib/mm/sys/madvise.ts"
 import { ioctl } from "../../../lib/mm/sys/ioctl.ts"
 import { memfdSecret } from "../../../lib/mm/sys/memfd.ts"
+import { fork } from "../../../lib/mm/sys/process.ts"
 import { pidfdOpen } from "../../../lib/mm/sys/pidfd.ts"
 import { poll } from "../../../lib/mm/sys/poll.ts"
 import { pread, preadUser, pwrite } from "../../../lib/mm/sys/file.ts"
@@ -19,7 +20,7 @@ import { userfaultfd } from "../../../lib/mm/sys/userfaultfd.ts"
 import { installFd } from "../../../lib/mm/object/file.ts"
 import { call } from "../../../lib/proof/testing/calls.ts"
 import { at, NONE, outcome, RO, RW } from "../linux/words.ts"
-import { type Proc, world } from "../linux/world.ts"
+import { Proc, world } from "../linux/world.ts"
 import { begin, inWords, MISSING, READ, touch, WP, WRITE } from "./uffd.ts"
 
 const PAGE = 4096
@@ -362,5 +363,21 @@ describe("fdinfo", () => {
     p.sys(read, file, HERE, 100)
     expect(text(file)).toBe("pos:\t100\nflags:\t0100002\n")
     expect(text(99)).toBeUndefined()
+  })
+  it("of a child's descriptor is as its parent's: closed by exec, waiting or not [UK-RD-06]", () => {
+    const p = world("aaaaaaaaaa")
+    const fd = userfaultfd(p.k, p.task, UFFD.CLOEXEC)
+    ask(p, fd, UFFD.IOCTL_API, UFFD.API, UFFD.FEATURE_EVENT_FORK, 0)
+    ask(p, fd, UFFD.IOCTL_REGISTER, at("a0"), PAGE, MISSING, 0)
+    const forking = begin(p, () => fork(p.k, p.task, "child"))
+    expect(p.sys(read, fd, HERE, 32)).toBe("32")
+    const theirs = got(p, 2)[1]!
+    expect(fdinfo(p.k, p.task, theirs)).toBe(
+      "pos:\t0\nflags:\t02000000\npending:\t0\ntotal:\t0\nAPI:\taa:80000002:80000000000001ff\n"
+    )
+    const child = new Proc(p.machine, Number(forking.state))
+    expect(fdinfo(p.k, child.task, fd), "it has its parent's, too").toContain("flags:\t02000000\n")
+    child.exit()
+    expect(ask(p, theirs, UFFD.IOCTL_ZEROPAGE, at("a0"), PAGE, 0, 99)).toEqual(["ESRCH", at("a0"), PAGE, 0, 99])
   })
 })
