@@ -292,6 +292,13 @@ export function* mmput(k: Kernel, mm: Mm): Verb<"NEED_HOOK"> {
   return OK
 }
 
+/** One user fewer, if another one is left; else nothing has happened, and `mmput` is due. */
+export function mmputUnlessLast(k: Kernel, mm: Mm): boolean {
+  if (k.mms.users(mm) === 1) return false
+  k.mms.addUsers(mm, -1)
+  return true
+}
+
 /** As `mmput`, but the teardown is somebody else's: it lies in `k.deferredMmput` until it is drained.
  * @source kernel/fork.c mmput_async (v6.18)
  */
@@ -317,7 +324,7 @@ export function* whileUsed<W extends StopName, A>(
   } finally {
     if (!ended) mmputAsync(k, mm) // interrupted: a teardown is for whoever drains it
   }
-  yield* mmput(k, mm)
+  if (!mmputUnlessLast(k, mm)) yield* mmput(k, mm)
   return a
 }
 

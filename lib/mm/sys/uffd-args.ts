@@ -2,7 +2,7 @@
  *
  *     uffdX   of a descriptor; the struct comes as arguments, and what Linux stores in its last field is in `k.out[0]`,
  *             0 where it stores nothing
- *     doX     of an open file that somebody holds; `into` says where in a caller's memory the result goes as well
+ *     doX     of an open file, which it holds; `into` says where in a caller's memory the result goes as well
  */
 import { EAGAIN, EBADF, EFAULT, EINVAL, ENOTTY, OK } from "../../flags/Errno.ts"
 import { fget, fput } from "../area/object.ts"
@@ -53,32 +53,26 @@ export function* onUffd<W extends StopName>(k: Kernel, task: Task, fd: Word, ioc
   }
 }
 
-/** The same for an ioctl that resolves faults: while the address space changes, EAGAIN is answered, and stored. */
-export const onSteady = <W extends StopName>(
-  k: Kernel,
-  task: Task,
-  fd: Word,
-  ioctl: (f: File) => Verb<W>
-): Verb<W | FaultStops> =>
-  onUffd(k, task, fd, function* (f): Verb<W | FaultStops> {
-    return isChanging(k, f) ? yield* store(k, EAGAIN, undefined) : yield* ioctl(f)
-  })
+/** The userfaultfd behind a descriptor, for an ioctl that resolves faults.
+ * @returns file | as `uffdFile` | EAGAIN the address space changes: that is stored, too
+ */
+export function steadyFile(k: Kernel, task: Task, fd: Word): number {
+  k.out[0] = 0
+  const f = uffdFile(k, task, fd)
+  return f < 0 || !isChanging(k, f) ? f : (k.out[0] = EAGAIN)
+}
 
 /** Has a change of its address space been announced that nobody has heard of yet? */
 export const isChanging = (k: Kernel, f: File): boolean => k.uffds.changing(k.files.private(f)) !== 0
 
-/** Stores the result of an ioctl: bytes that were done, a mask, or an errno.
- * @returns the errno that was stored, or OK | EFAULT it cannot be stored
+/** Stores a result in a caller's memory.
+ * @returns OK | EFAULT
  * @locks none held
  */
-export function* store(k: Kernel, result: number, into: Into | undefined): Verb<FaultStops> {
-  k.out[0] = result
-  if (into !== undefined) {
-    const word = new Uint8Array(8)
-    new DataView(word.buffer).setBigInt64(0, BigInt(result), true)
-    if ((yield* copyToUser(k, into.mm, into.at, word)) !== 0) return EFAULT
-  }
-  return Math.min(result, OK)
+export function* store(k: Kernel, result: number, into: Into): Verb<FaultStops> {
+  const word = new Uint8Array(8)
+  new DataView(word.buffer).setBigInt64(0, BigInt(result), true)
+  return (yield* copyToUser(k, into.mm, into.at, word)) === 0 ? OK : EFAULT
 }
 
 /** Is `[start, start + len)` a range of whole pages of user space, and not empty?

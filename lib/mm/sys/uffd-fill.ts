@@ -8,6 +8,8 @@
 import { VM_SHARED, VM_UFFD_WP } from "../../flags/bits.ts"
 import { EAGAIN, EFAULT, EINVAL, ENOENT, ENOMEM, ESRCH, OK } from "../../flags/Errno.ts"
 import * as UFFD from "../../flags/UffdFlags.ts"
+import { mmgetNotZero } from "../area/mm.ts"
+import { fget, fput } from "../area/object.ts"
 import { mmapUnlock, needMmap, READ, tryMmap } from "../area/mmap-lock.ts"
 import { OPS_SHMEM } from "../area/ops.ts"
 import { anonVmaPrepare } from "../area/rmap.ts"
@@ -32,8 +34,8 @@ import type { File } from "../store/files.ts"
 import type { Task } from "../store/tasks.ts"
 import type { Uffd } from "../store/uffds.ts"
 import type { Vma } from "../store/vmas.ts"
-import { whileUsed } from "./process.ts"
-import { type Into, isRange, onSteady, store } from "./uffd-args.ts"
+import { mmput, mmputAsync, mmputUnlessLast } from "./process.ts"
+import { type Into, isRange, steadyFile, store } from "./uffd-args.ts"
 import { copyFromUser, copyFromUserNow } from "./usercopy.ts"
 
 /** One page of a fill. @returns OK | errno */
@@ -46,6 +48,7 @@ type Source = (i: number) => Verb<FaultStops>
 
 /** What is asked for. */
 interface Request {
+  readonly f: File
   readonly c: Uffd
   readonly start: Vpn
   readonly pages: number
@@ -62,7 +65,7 @@ interface Request {
  * @partial pages before a failure are there, and wake who waits for them
  * @locks takes mmap read; none while the source is faulted in
  */
-export const uffdCopy = (
+export function* uffdCopy(
   k: Kernel,
   task: Task,
   fd: Word,
@@ -70,7 +73,10 @@ export const uffdCopy = (
   src: Word,
   len: Word,
   mode: Word
-): Verb<FaultStops> => onSteady(k, task, fd, (f) => doCopy(k, task, f, dst, src, len, mode))
+): Verb<FaultStops> {
+  const f = steadyFile(k, task, fd)
+  return f < 0 ? f : yield* doCopy(k, task, f, dst, src, len, mode)
+}
 
 /** `uffdCopy` of an open file. */
 export function* doCopy(
@@ -107,29 +113,32 @@ export function* doCopy(
  * @returns as `uffdCopy`
  * @locks takes mmap read
  */
-export const uffdCopyBytes = (
+export function* uffdCopyBytes(
   k: Kernel,
   task: Task,
   fd: Word,
   dst: Word,
   from: Uint8Array,
   mode: Word
-): Verb<FaultStops> =>
-  onSteady(k, task, fd, function* (f) {
-    if (!isRange(dst, from.length) || !isMode(mode, UFFD.COPY_MODE_DONTWAKE | UFFD.COPY_MODE_WP)) return EINVAL
-    const q = requestOf(k, f, dst, from.length, mode)
-    return yield* filled(k, q, (_, v, vpn, i) =>
-      fillCopy(k, v, vpn, from.subarray(i * PAGE_SIZE, (i + 1) * PAGE_SIZE), q.wp)
-    )
-  })
+): Verb<FaultStops> {
+  const f = steadyFile(k, task, fd)
+  if (f < 0) return f
+  if (!isRange(dst, from.length) || !isMode(mode, UFFD.COPY_MODE_DONTWAKE | UFFD.COPY_MODE_WP)) return EINVAL
+  const q = requestOf(k, f, dst, from.length, mode)
+  return yield* filled(k, q, (_, v, vpn, i) =>
+    fillCopy(k, v, vpn, from.subarray(i * PAGE_SIZE, (i + 1) * PAGE_SIZE), q.wp)
+  )
+}
 
 /** Fills `[start, start + len)` with zeroes: the page of zeroes where memory is private, pages of zeroes where it is shared.
  * @param mode - ZEROPAGE_MODE_DONTWAKE
  * @returns as `uffdCopy`, the source aside
  * @locks takes mmap read
  */
-export const uffdZeropage = (k: Kernel, task: Task, fd: Word, start: Word, len: Word, mode: Word): Verb<FaultStops> =>
-  onSteady(k, task, fd, (f) => doZeropage(k, f, start, len, mode))
+export function* uffdZeropage(k: Kernel, task: Task, fd: Word, start: Word, len: Word, mode: Word): Verb<FaultStops> {
+  const f = steadyFile(k, task, fd)
+  return f < 0 ? f : yield* doZeropage(k, f, start, len, mode)
+}
 
 /** `uffdZeropage` of an open file. */
 export function* doZeropage(k: Kernel, f: File, start: Word, len: Word, mode: Word, into?: Into): Verb<FaultStops> {
@@ -142,8 +151,10 @@ export function* doZeropage(k: Kernel, f: File, start: Word, len: Word, mode: Wo
  * @returns as `uffdCopy`, the source aside; EFAULT the object has no such page, EINVAL no shared memory
  * @locks takes mmap read
  */
-export const uffdContinue = (k: Kernel, task: Task, fd: Word, start: Word, len: Word, mode: Word): Verb<FaultStops> =>
-  onSteady(k, task, fd, (f) => doContinue(k, f, start, len, mode))
+export function* uffdContinue(k: Kernel, task: Task, fd: Word, start: Word, len: Word, mode: Word): Verb<FaultStops> {
+  const f = steadyFile(k, task, fd)
+  return f < 0 ? f : yield* doContinue(k, f, start, len, mode)
+}
 
 /** `uffdContinue` of an open file. */
 export function* doContinue(k: Kernel, f: File, start: Word, len: Word, mode: Word, into?: Into): Verb<FaultStops> {
@@ -157,8 +168,10 @@ export function* doContinue(k: Kernel, f: File, start: Word, len: Word, mode: Wo
  * @returns as `uffdCopy`, the source aside
  * @locks takes mmap read
  */
-export const uffdPoison = (k: Kernel, task: Task, fd: Word, start: Word, len: Word, mode: Word): Verb<FaultStops> =>
-  onSteady(k, task, fd, (f) => doPoison(k, f, start, len, mode))
+export function* uffdPoison(k: Kernel, task: Task, fd: Word, start: Word, len: Word, mode: Word): Verb<FaultStops> {
+  const f = steadyFile(k, task, fd)
+  return f < 0 ? f : yield* doPoison(k, f, start, len, mode)
+}
 
 /** `uffdPoison` of an open file. */
 export function* doPoison(k: Kernel, f: File, start: Word, len: Word, mode: Word, into?: Into): Verb<FaultStops> {
@@ -171,6 +184,7 @@ export const isMode = (mode: Word, known: number): boolean => (lowBits(mode) & ~
 
 /** WP is bit 1 and DONTWAKE bit 0 of all of them that know these. */
 const requestOf = (k: Kernel, f: File, start: Word, len: Word, mode: Word, into?: Into): Request => ({
+  f,
   c: k.files.private(f),
   start: pageOf(start),
   pages: pageOf(len),
@@ -179,37 +193,44 @@ const requestOf = (k: Kernel, f: File, start: Word, len: Word, mode: Word, into?
   into
 })
 
-/** Fills page after page, stores how far it got, and wakes who waits for that much: nobody, if it cannot be stored. */
+/** Fills page after page, stores how far it got, and wakes who waits for that much: nobody, if it cannot be stored. One
+ * generator, as faults wait for it.
+ */
 function* filled(k: Kernel, q: Request, fill: Fill, source?: Source): Verb<FaultStops> {
-  const done = yield* whileUsed(k, k.uffds.mm(q.c), ESRCH, () => fillPages(k, q, fill, source))
-  if (done === ESRCH) return ESRCH
-  const r = yield* store(k, done > 0 ? done * PAGE_SIZE : done, q.into)
-  if (r < 0) return r
-  if (!q.dontWake) wakeUserfault(k, q.c, addrOf(q.start), addrOf(q.start + done))
-  return done === q.pages ? OK : EAGAIN
-}
-
-/** @returns pages that were filled, one at least | errno of the first */
-function* fillPages(k: Kernel, q: Request, fill: Fill, source: Source | undefined): Verb<FaultStops> {
   const mm = k.uffds.mm(q.c)
-  let done = 0
-  let r: number = OK
-  while (done < q.pages && r === OK) {
-    if (k.runs.preempt) yield k.runs.point()
-    if (!tryMmap(k, mm, READ)) yield needMmap(k, mm, READ)
-    try {
-      const v = areaOf(k, q)
-      r = v < 0 ? v : OK
-      while (done < q.pages && r === OK) {
-        r = fill(k, v, q.start + done, done)
-        if (r === OK) done++
+  if (!mmgetNotZero(k, mm)) return ESRCH
+  fget(k, q.f)
+  let uses = true
+  try {
+    let done = 0
+    let r: number = OK
+    while (done < q.pages && r === OK) {
+      if (k.runs.preempt) yield k.runs.point()
+      if (!tryMmap(k, mm, READ)) yield needMmap(k, mm, READ)
+      try {
+        const v = areaOf(k, q)
+        r = v < 0 ? v : OK
+        while (done < q.pages && r === OK) {
+          r = fill(k, v, q.start + done, done)
+          if (r === OK) done++
+        }
+      } finally {
+        mmapUnlock(k, mm, READ)
       }
-    } finally {
-      mmapUnlock(k, mm, READ)
+      if (r === NEED_SOURCE && source !== undefined) r = yield* source(done)
     }
-    if (r === NEED_SOURCE && source !== undefined) r = yield* source(done)
+    uses = false
+    if (!mmputUnlessLast(k, mm)) yield* mmput(k, mm)
+    const result = done > 0 ? done * PAGE_SIZE : r
+    k.out[0] = result
+    if (q.into !== undefined && (yield* store(k, result, q.into)) !== OK) return EFAULT
+    if (done === 0) return r
+    if (!q.dontWake) wakeUserfault(k, q.c, addrOf(q.start), addrOf(q.start + done))
+    return done === q.pages ? OK : EAGAIN
+  } finally {
+    if (uses) mmputAsync(k, mm) // interrupted: a teardown is for whoever drains it
+    fput(k, q.f)
   }
-  return done > 0 ? done : r
 }
 
 /** The one area that has the whole range.

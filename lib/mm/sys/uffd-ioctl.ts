@@ -110,7 +110,7 @@ function* resolve(
   act: (asked: BigUint64Array, into: Into) => Verb<FaultStops>
 ): Verb<FaultStops> {
   const into = behind(mm, at, count)
-  if (isChanging(k, f)) return yield* store(k, EAGAIN, into)
+  if (isChanging(k, f)) return (yield* store(k, EAGAIN, into)) === OK ? EAGAIN : EFAULT
   const asked = yield* words(k, mm, at, count)
   return asked === undefined ? EFAULT : yield* act(asked, into)
 }

@@ -14,6 +14,8 @@ import {
 import { EAGAIN, EBUSY, EEXIST, EFAULT, EINVAL, ENOENT, ENOMEM, ESRCH, OK } from "../../flags/Errno.ts"
 import { DIRTY, PRESENT, WRITE, ZERO } from "../../flags/PteFlags.ts"
 import * as UFFD from "../../flags/UffdFlags.ts"
+import { mmgetNotZero } from "../area/mm.ts"
+import { fget, fput } from "../area/object.ts"
 import { mmapUnlock, needMmap, READ, tryMmap } from "../area/mmap-lock.ts"
 import { anonVmaPrepare } from "../area/rmap.ts"
 import { wakeUserfault } from "../area/uffd.ts"
@@ -31,8 +33,8 @@ import { NO_SLOT } from "../store/ptes.ts"
 import type { Task } from "../store/tasks.ts"
 import type { Uffd } from "../store/uffds.ts"
 import type { Vma } from "../store/vmas.ts"
-import { whileUsed } from "./process.ts"
-import { type Into, isRange, onSteady, store } from "./uffd-args.ts"
+import { mmput, mmputAsync, mmputUnlessLast } from "./process.ts"
+import { type Into, isRange, steadyFile, store } from "./uffd-args.ts"
 import { isMode } from "./uffd-fill.ts"
 
 const IMMOVABLE = VM_PFNMAP | VM_IO | VM_HUGETLB | VM_MIXEDMAP
@@ -46,7 +48,7 @@ const IMMOVABLE = VM_PFNMAP | VM_IO | VM_HUGETLB | VM_MIXEDMAP
  * @partial pages before a failure have moved
  * @locks takes mmap read
  */
-export const uffdMove = (
+export function* uffdMove(
   k: Kernel,
   task: Task,
   fd: Word,
@@ -54,7 +56,10 @@ export const uffdMove = (
   src: Word,
   len: Word,
   mode: Word
-): Verb<FaultStops> => onSteady(k, task, fd, (f) => doMove(k, task, f, dst, src, len, mode))
+): Verb<FaultStops> {
+  const f = steadyFile(k, task, fd)
+  return f < 0 ? f : yield* doMove(k, task, f, dst, src, len, mode)
+}
 
 /** `uffdMove` of an open file. */
 export function* doMove(
@@ -71,23 +76,33 @@ export function* doMove(
   const mm = k.uffds.mm(c)
   if (mm !== k.tasks.mm(task) || !isRange(dst, len) || !isRange(src, len)) return EINVAL
   if (!isMode(mode, UFFD.MOVE_MODE_DONTWAKE | UFFD.MOVE_MODE_ALLOW_SRC_HOLES)) return EINVAL
-  const to = pageOf(dst)
-  const pages = pageOf(len)
-  const holes = (lowBits(mode) & UFFD.MOVE_MODE_ALLOW_SRC_HOLES) !== 0
-  const done = yield* whileUsed(k, mm, ESRCH, function* (): Verb<FaultStops> {
+  if (!mmgetNotZero(k, mm)) return ESRCH
+  fget(k, f)
+  let uses = true
+  try {
     if (k.runs.preempt) yield k.runs.point()
     if (!tryMmap(k, mm, READ)) yield needMmap(k, mm, READ)
+    const to = pageOf(dst)
+    const pages = pageOf(len)
+    const holes = (lowBits(mode) & UFFD.MOVE_MODE_ALLOW_SRC_HOLES) !== 0
+    let done: number
     try {
-      return movePages(k, c, to, pageOf(src), pages, holes)
+      done = movePages(k, c, to, pageOf(src), pages, holes)
     } finally {
       mmapUnlock(k, mm, READ)
     }
-  })
-  if (done === ESRCH) return ESRCH
-  const r = yield* store(k, done > 0 ? done * PAGE_SIZE : done, into)
-  if (r < 0) return r
-  if ((lowBits(mode) & UFFD.MOVE_MODE_DONTWAKE) === 0) wakeUserfault(k, c, addrOf(to), addrOf(to + done))
-  return done === pages ? OK : EAGAIN
+    uses = false
+    if (!mmputUnlessLast(k, mm)) yield* mmput(k, mm)
+    const result = done > 0 ? done * PAGE_SIZE : done
+    k.out[0] = result
+    if (into !== undefined && (yield* store(k, result, into)) !== OK) return EFAULT
+    if (done < 0) return done
+    if ((lowBits(mode) & UFFD.MOVE_MODE_DONTWAKE) === 0) wakeUserfault(k, c, addrOf(to), addrOf(to + done))
+    return done === pages ? OK : EAGAIN
+  } finally {
+    if (uses) mmputAsync(k, mm)
+    fput(k, f)
+  }
 }
 
 /** @returns pages that moved, one at least | errno of the first */

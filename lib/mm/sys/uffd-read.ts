@@ -16,7 +16,7 @@ import type { FaultStops } from "../page/fault.ts"
 import { FILE_NONBLOCK, type File } from "../store/files.ts"
 import type { Task } from "../store/tasks.ts"
 import { Q_EVENTS, Q_PENDING, Q_READ, Q_READERS, type Uffd } from "../store/uffds.ts"
-import { anyUffdFile, onUffd } from "./uffd-args.ts"
+import { anyUffdFile, uffdFile } from "./uffd-args.ts"
 import { copyToUser } from "./usercopy.ts"
 import { installUffd, pollOf } from "./userfaultfd.ts"
 
@@ -28,13 +28,14 @@ export const MESSAGE = 32
  *   for a child's descriptor: its event stays
  * @locks none
  */
-export const uffdRead = (k: Kernel, task: Task, fd: Word, into: Uint8Array): Verb<"WAIT_UFFD" | "PREEMPT"> =>
-  onUffd(k, task, fd, (f) =>
-    messages<never>(k, task, f, into.length, (message, at) => {
-      into.set(message, at)
-      return OK
-    })
-  )
+export function* uffdRead(k: Kernel, task: Task, fd: Word, into: Uint8Array): Verb<"WAIT_UFFD" | "PREEMPT"> {
+  const f = uffdFile(k, task, fd)
+  if (f < 0) return f
+  return yield* messages<never>(k, task, f, into.length, (message, at) => {
+    into.set(message, at)
+    return OK
+  })
+}
 
 /** `uffdRead` of an open file into the caller's memory, message by message.
  * @returns as `uffdRead` | EFAULT the memory cannot be written: that message is lost
@@ -64,21 +65,26 @@ function* messages<W extends StopName>(
   const c = k.files.private(f)
   const waits = (k.files.flags(f) & FILE_NONBLOCK) === 0
   const message = new Uint8Array(MESSAGE)
-  let done = 0
-  while (done + MESSAGE <= room) {
-    if (k.runs.preempt) yield k.runs.point()
-    while (!isReadable(k, c)) {
-      if (done > 0) return done
-      if (!waits) return EAGAIN
-      yield* waitForMessage(k, c)
+  fget(k, f)
+  try {
+    let done = 0
+    while (done + MESSAGE <= room) {
+      if (k.runs.preempt) yield k.runs.point()
+      while (!isReadable(k, c)) {
+        if (done > 0) return done
+        if (!waits) return EAGAIN
+        yield* waitForMessage(k, c)
+      }
+      const taken = takeMessage(k, task, c, message)
+      const stored = taken < 0 ? taken : put(message, done)
+      const r = typeof stored === "number" ? stored : yield* stored
+      if (r < 0) return done > 0 ? done : r
+      done += MESSAGE
     }
-    const taken = takeMessage(k, task, c, message)
-    const stored = taken < 0 ? taken : put(message, done)
-    const r = typeof stored === "number" ? stored : yield* stored
-    if (r < 0) return done > 0 ? done : r
-    done += MESSAGE
+    return done
+  } finally {
+    fput(k, f)
   }
-  return done
 }
 
 /** poll(2) without end: waits until there is a message.

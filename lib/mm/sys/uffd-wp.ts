@@ -3,6 +3,8 @@
  */
 import { EAGAIN, EINVAL, ENOENT, ESRCH, OK } from "../../flags/Errno.ts"
 import * as UFFD from "../../flags/UffdFlags.ts"
+import { mmgetNotZero } from "../area/mm.ts"
+import { fget, fput } from "../area/object.ts"
 import { mmapUnlock, needMmap, READ, tryMmap } from "../area/mmap-lock.ts"
 import { isWp, wakeUserfault } from "../area/uffd.ts"
 import type { AreaStops } from "../area/vma.ts"
@@ -13,8 +15,8 @@ import { protectWrites, resolveWrites } from "../page/protect.ts"
 import type { File } from "../store/files.ts"
 import type { Task } from "../store/tasks.ts"
 import type { Uffd } from "../store/uffds.ts"
-import { whileUsed } from "./process.ts"
-import { isChanging, isRange, onUffd } from "./uffd-args.ts"
+import { mmput, mmputAsync, mmputUnlessLast } from "./process.ts"
+import { isChanging, isRange, uffdFile } from "./uffd-args.ts"
 import { isMode } from "./uffd-fill.ts"
 
 /** Protects `[start, start + len)` against writes, or lets them through again and wakes who waits.
@@ -24,17 +26,18 @@ import { isMode } from "./uffd-fill.ts"
  * @partial areas before the one that failed are changed
  * @locks takes mmap read
  */
-export const uffdWriteprotect = (
+export function* uffdWriteprotect(
   k: Kernel,
   task: Task,
   fd: Word,
   start: Word,
   len: Word,
   mode: Word
-): Verb<AreaStops> =>
-  onUffd(k, task, fd, function* (f) {
-    return isChanging(k, f) ? EAGAIN : yield* doWriteprotect(k, f, start, len, mode)
-  })
+): Verb<AreaStops> {
+  const f = uffdFile(k, task, fd)
+  if (f < 0) return f
+  return isChanging(k, f) ? EAGAIN : yield* doWriteprotect(k, f, start, len, mode)
+}
 
 /** `uffdWriteprotect` of an open file. */
 export function* doWriteprotect(k: Kernel, f: File, start: Word, len: Word, mode: Word): Verb<AreaStops> {
@@ -47,17 +50,26 @@ export function* doWriteprotect(k: Kernel, f: File, start: Word, len: Word, mode
   const mm = k.uffds.mm(c)
   const from = pageOf(start)
   const to = from + pageOf(len)
-  const r = yield* whileUsed(k, mm, ESRCH, function* (): Verb<AreaStops> {
+  if (!mmgetNotZero(k, mm)) return ESRCH
+  fget(k, f)
+  let uses = true
+  try {
     if (k.runs.preempt) yield k.runs.point()
     if (!tryMmap(k, mm, READ)) yield needMmap(k, mm, READ)
+    let r: number
     try {
-      return protectRange(k, c, from, to, wp)
+      r = protectRange(k, c, from, to, wp)
     } finally {
       mmapUnlock(k, mm, READ)
     }
-  })
-  if (r === OK && !wp && !dontWake) wakeUserfault(k, c, addrOf(from), addrOf(to))
-  return r
+    uses = false
+    if (!mmputUnlessLast(k, mm)) yield* mmput(k, mm)
+    if (r === OK && !wp && !dontWake) wakeUserfault(k, c, addrOf(from), addrOf(to))
+    return r
+  } finally {
+    if (uses) mmputAsync(k, mm)
+    fput(k, f)
+  }
 }
 
 function protectRange(k: Kernel, c: Uffd, start: Vpn, end: Vpn, wp: boolean): number {
