@@ -5,8 +5,7 @@
  *     doX     of an open file, which it holds; `into` says where in a caller's memory the result goes as well
  */
 import { EAGAIN, EBADF, EFAULT, EINVAL, ENOTTY, OK } from "../../flags/Errno.ts"
-import { fget, fput } from "../area/object.ts"
-import type { StopName, Verb } from "../base/stop.ts"
+import type { Verb } from "../base/stop.ts"
 import { lowBits, offsetInPage, pageOf, TASK_PAGES, type Word } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import type { FaultStops } from "../page/fault.ts"
@@ -36,21 +35,6 @@ export function anyUffdFile(k: Kernel, task: Task, fd: Word): number {
 export function uffdFile(k: Kernel, task: Task, fd: Word): number {
   const f = anyUffdFile(k, task, fd)
   return f < 0 || k.uffds.isInitialized(k.files.private(f)) ? f : EINVAL
-}
-
-/** Runs an ioctl of the userfaultfd behind a descriptor; it stays open meanwhile.
- * @returns what `ioctl` answers | as `uffdFile`
- */
-export function* onUffd<W extends StopName>(k: Kernel, task: Task, fd: Word, ioctl: (f: File) => Verb<W>): Verb<W> {
-  k.out[0] = 0
-  const f = uffdFile(k, task, fd)
-  if (f < 0) return f
-  fget(k, f)
-  try {
-    return yield* ioctl(f)
-  } finally {
-    fput(k, f)
-  }
 }
 
 /** The userfaultfd behind a descriptor, for an ioctl that resolves faults.

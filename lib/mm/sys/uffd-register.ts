@@ -9,6 +9,7 @@ import { VM_MAYWRITE, VM_UFFD, VM_UFFD_MISSING, VM_UFFD_WP, VMH_UFFD_MINOR } fro
 import { EBUSY, EINVAL, ENOMEM, EPERM, OK } from "../../flags/Errno.ts"
 import * as UFFD from "../../flags/UffdFlags.ts"
 import { mmapUnlock, needMmap, tryMmap, WRITE } from "../area/mmap-lock.ts"
+import { fget, fput } from "../area/object.ts"
 import { canUserfault, isMissing, isWp, resetUffd, setUffd, wakeUserfault } from "../area/uffd.ts"
 import { tryStartWrite, vmaStartWrite } from "../area/vma-lock.ts"
 import { type AreaStops, vmaModify } from "../area/vma.ts"
@@ -22,7 +23,7 @@ import type { Task } from "../store/tasks.ts"
 import type { Uffd } from "../store/uffds.ts"
 import type { Vma } from "../store/vmas.ts"
 import { whileUsed } from "./process.ts"
-import { isRange, onUffd, uffdFile } from "./uffd-args.ts"
+import { isRange, uffdFile } from "./uffd-args.ts"
 
 const MODES = UFFD.REGISTER_MODE_MISSING | UFFD.REGISTER_MODE_WP | UFFD.REGISTER_MODE_MINOR
 
@@ -34,8 +35,11 @@ const MODES = UFFD.REGISTER_MODE_MISSING | UFFD.REGISTER_MODE_WP | UFFD.REGISTER
  * @partial areas before a failed split are registered
  * @locks takes mmap write
  */
-export const uffdRegister = (k: Kernel, task: Task, fd: Word, start: Word, len: Word, mode: Word): Verb<AreaStops> =>
-  onUffd(k, task, fd, (f) => doRegister(k, f, start, len, mode))
+export function* uffdRegister(k: Kernel, task: Task, fd: Word, start: Word, len: Word, mode: Word): Verb<AreaStops> {
+  k.out[0] = 0
+  const f = uffdFile(k, task, fd)
+  return f < 0 ? f : yield* doRegister(k, f, start, len, mode)
+}
 
 /** `uffdRegister` of an open file. */
 export function* doRegister(k: Kernel, f: File, start: Word, len: Word, mode: Word): Verb<AreaStops> {
@@ -61,8 +65,10 @@ export function* doRegister(k: Kernel, f: File, start: Word, len: Word, mode: Wo
  * @partial areas before a failed split are unregistered
  * @locks takes mmap write
  */
-export const uffdUnregister = (k: Kernel, task: Task, fd: Word, start: Word, len: Word): Verb<AreaStops> =>
-  onUffd(k, task, fd, (f) => doUnregister(k, f, start, len))
+export function* uffdUnregister(k: Kernel, task: Task, fd: Word, start: Word, len: Word): Verb<AreaStops> {
+  const f = uffdFile(k, task, fd)
+  return f < 0 ? f : yield* doUnregister(k, f, start, len)
+}
 
 /** `uffdUnregister` of an open file. */
 export function* doUnregister(k: Kernel, f: File, start: Word, len: Word): Verb<AreaStops> {
@@ -87,19 +93,24 @@ export function doWake(k: Kernel, f: File, start: Word, len: Word): number {
   return OK
 }
 
-/** Runs `change` under the write lock of the address space that `f` answers for. */
+/** Runs `change` under the write lock of the address space that `f` answers for; ENOMEM where that has no users. */
 function* locked(k: Kernel, f: File, change: (c: Uffd, mm: Mm) => Verb<AreaStops>): Verb<AreaStops> {
   const c = k.files.private(f)
   const mm = k.uffds.mm(c)
-  return yield* whileUsed(k, mm, ENOMEM, function* (): Verb<AreaStops> {
-    if (k.runs.preempt) yield k.runs.point()
-    if (!tryMmap(k, mm, WRITE)) yield needMmap(k, mm, WRITE)
-    try {
-      return yield* change(c, mm)
-    } finally {
-      mmapUnlock(k, mm, WRITE)
-    }
-  })
+  fget(k, f)
+  try {
+    return yield* whileUsed(k, mm, ENOMEM, function* (): Verb<AreaStops> {
+      if (k.runs.preempt) yield k.runs.point()
+      if (!tryMmap(k, mm, WRITE)) yield needMmap(k, mm, WRITE)
+      try {
+        return yield* change(c, mm)
+      } finally {
+        mmapUnlock(k, mm, WRITE)
+      }
+    })
+  } finally {
+    fput(k, f)
+  }
 }
 
 const isWpAsyncContext = (k: Kernel, c: Uffd): boolean => k.uffds.has(c, UFFD.FEATURE_WP_ASYNC)
