@@ -34,12 +34,13 @@ const story = Effect.gen(function* () {
       const base = yield* Mappable.map({ identity, length: 4096, perms: "r--" })
       yield* Console.log(`the process reads ${yield* Task.load32(base)}, and maps the page of the worker's memory`)
       const worker = new Worker(program, { eval: true, workerData: { buffer: view.buffer, offset: view.byteOffset } })
+      const exited = once(worker, "exit") // listened for before it can happen
       let looks = 0
       while ((yield* Task.load32(Units.raw(base) + 4)) === 0) {
         looks++
         yield* Effect.sleep("1 millis")
       }
-      yield* Effect.promise(() => once(worker, "exit"))
+      yield* Effect.promise(() => exited)
       const count = yield* Task.load32(base)
       if (count !== 1000)
         return yield* Effect.fail(Kernel.checkFailed(`the worker counted to 1000, the process reads ${count}`))

@@ -65,6 +65,10 @@ export interface Definition {
   readonly invalidateUnsavable?: Effect.Effect<void, Fail<ErrnoName>, unknown> | undefined
 }
 
+/** What whoever makes an object lends to its effects: not his scheduler, section or process, which are of who calls. */
+export const servicesOfOwner = (services: Context.Context<never>): Context.Context<never> =>
+  Context.omit(Scheduler.Scheduler, Inside, Task)(services)
+
 /** Pages whose numbers are known to be some; a copy's source alone may have none, and says so in its type. */
 const pagesFrom = <K extends Kind>(first: number, count: number): PageRange<K> =>
   pageRangeOf({ start: first * PAGE_SIZE, end: (first + count) * PAGE_SIZE })
@@ -99,7 +103,7 @@ export class MappableObject implements Driver, Savable {
     this.definition = definition
     this.name = definition.name
     this.max = definition.maxPerms ?? "rwx"
-    this.#services = Context.omit(Scheduler.Scheduler, Inside, Task)(services)
+    this.#services = servicesOfOwner(services)
     this.hooks =
       (1 << H_ADD_MAPPING) |
       (1 << H_REMOVE_MAPPING) |

@@ -11,9 +11,10 @@ import type { Access } from "./AccessType.ts"
 import { bits } from "./AccessType.ts"
 import { type ErrnoName, type Fail, fail } from "./Fail.ts"
 import type { Mappable, MappingIdentity } from "./mappable-handle.ts"
-import { MappableObject } from "./mappable-object.ts"
+import type { Markers } from "./Lockdep.ts"
+import { MappableObject, servicesOfOwner } from "./mappable-object.ts"
 import type { MappableRange } from "./Range.ts"
-import { inner, mappableOf } from "./raw.ts"
+import { discharged, inner, mappableOf } from "./raw.ts"
 import { releaseFiles } from "./rim.ts"
 import type { World } from "./world.ts"
 
@@ -110,18 +111,19 @@ const twoDigits = (n: number): string => n.toString(16).padStart(2, "0")
 export const identity = <Max extends Access, R = never>(
   object: Mappable<Max>,
   options: IdentityOptions<R> = {}
-): Effect.Effect<MappingIdentity<Max>, Fail<"ENFILE">, Scope.Scope | R> =>
-  Effect.contextWith((services: Context.Context<R>) =>
+): Effect.Effect<MappingIdentity<Max>, Fail<"ENFILE">, Scope.Scope | Exclude<R, Markers>> =>
+  Effect.contextWith((services: Context.Context<Exclude<R, Markers>>) =>
     Effect.map(
       Effect.acquireRelease(
         Effect.flatMap(Scope.make(), (scope) =>
           Effect.suspend((): Effect.Effect<IdentityObject, Fail<"ENFILE">> => {
             const own = inner(object, MappableObject)
             const { msync } = options
+            const lent = servicesOfOwner(services)
             const it = new IdentityObject(
               own,
               scope,
-              msync === undefined ? undefined : (range) => Effect.provideContext(msync(range), services)
+              msync === undefined ? undefined : (range) => Effect.provideContext(discharged(msync(range)), lent)
             )
             const device = options.device ?? 1
             const id = `${twoDigits(device >> 20)}:${twoDigits(device & 0xfffff)} ${options.inode ?? own.row}`

@@ -2,7 +2,7 @@
 import { Effect, Fiber, Latch, Scope } from "effect"
 import { AccessType, Fail, Kernel, Mappable, MemoryFile, Page, Range, Task } from "pagewright"
 import { describe, expect, it } from "vitest"
-import { checkTables, defectOf, onKernel } from "../support.ts"
+import { checkTables, defectOf, onKernel, small } from "../support.ts"
 import { mapAt, mapsLines, outcome, read, recorder, unmap, write } from "./support.ts"
 
 type Ask = Mappable.Ask<"rwx", never>
@@ -11,7 +11,10 @@ const pages = (first: number, count: number) => Range.ofPages<"mappable">(first,
 const keep = { invalidatePrivate: false }
 
 /** What the object may answer wrongly, for page 1 of 4 mapped ones, and the clause that it breaks. */
-const breaches = (file: MemoryFile.MemoryFile): readonly (readonly [clause: string, translate: Translate])[] => {
+const breaches = (
+  file: MemoryFile.MemoryFile,
+  foreign: MemoryFile.MemoryFile
+): readonly (readonly [clause: string, translate: Translate])[] => {
   const of = (ask: Ask, source: Range.MappableRange, more: Partial<Mappable.Found<"rwx">> = {}) =>
     ask.translation({ source, file, offset: 0, ...more })
   return [
@@ -36,6 +39,7 @@ const breaches = (file: MemoryFile.MemoryFile): readonly (readonly [clause: stri
     ["a page of a file that nobody holds", (ask) => of(ask, ask.required, { offset: 4096 * 4 })],
     ["a page of a file that nobody holds", (ask) => of(ask, pages(1, 3), { offset: 4096 * 2 })],
     ["a page of a file that nobody holds", (ask) => of(ask, ask.required, { offset: 2 ** 52 })],
+    ["a page of a file that nobody holds", (ask) => of(ask, ask.required, { file: foreign })],
     ["translation 0 is none", () => "nonsense"],
     ["translation 0 is none", () => ({ translations: [{ source: pages(1, 1), file, offset: 0 }] })],
     ["translation 0 is none", () => undefined],
@@ -71,6 +75,8 @@ const expectBreach = (clause: string, translate: Translate) =>
   })
 
 describe("an object that breaks its contract", () => {
+  /** Of another machine. */
+  const foreign = Effect.provide(Effect.scoped(MemoryFile.make()), Kernel.layer(small))
   const file = Effect.map(MemoryFile.make(), (made) => {
     made.allocate(4)
     return made
@@ -78,14 +84,15 @@ describe("an object that breaks its contract", () => {
   it("at once: the clause is named, SIGBUS, and all else goes on [G-TR-22]", () =>
     onKernel(
       Effect.gen(function* () {
-        for (const [clause, translate] of breaches(yield* file)) yield* Effect.scoped(expectBreach(clause, translate))
+        for (const [clause, translate] of breaches(yield* file, yield* foreign))
+          yield* Effect.scoped(expectBreach(clause, translate))
       })
     ))
 
   it("later: the same [G-TR-22]", () =>
     onKernel(
       Effect.gen(function* () {
-        for (const [clause, translate] of breaches(yield* file)) {
+        for (const [clause, translate] of breaches(yield* file, yield* foreign)) {
           const dies = clause.replace("it threw", "it died of")
           const later = (ask: Ask) =>
             Effect.delay(
