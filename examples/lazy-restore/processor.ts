@@ -14,10 +14,26 @@ const INSTRUCTION = 8
 /** Where the sixteen registers lie, and the program counter behind them. */
 export const REGISTERS = 0x60_0000
 const COUNTER = REGISTERS + 64
+/** r15: where the stack ends; it grows down. */
+const STACK_POINTER = REGISTERS + 60
 /** Instructions between two looks at what else there is to do. */
 const BURST = 512
 
-const operations = ["halt", "set", "move", "add", "addi", "muli", "andi", "load", "store", "branch"] as const
+const operations = [
+  "halt",
+  "set",
+  "move",
+  "add",
+  "addi",
+  "muli",
+  "andi",
+  "remu",
+  "load",
+  "store",
+  "branch",
+  "call",
+  "ret"
+] as const
 const codes: ReadonlyMap<string, number> = new Map(operations.map((name, code) => [name, code]))
 
 /** Where the processor begins. */
@@ -82,6 +98,9 @@ const step = (cpu: Task.Cpu): Stop => {
     case "andi":
       cpu.store32(target, left & number)
       break
+    case "remu":
+      cpu.store32(target, (left >>> 0) % (right >>> 0))
+      break
     case "load": {
       const value = cpu.load32((left + number) >>> 0)
       stop = cpu.takeFault()
@@ -95,6 +114,23 @@ const step = (cpu: Task.Cpu): Stop => {
     case "branch":
       if (cpu.load32(target) !== left) next = number
       break
+    case "call": {
+      const top = cpu.load32(STACK_POINTER) - 4
+      cpu.store32(top >>> 0, next)
+      stop = cpu.takeFault()
+      if (stop !== undefined) return stop
+      cpu.store32(STACK_POINTER, top)
+      next = number
+      break
+    }
+    case "ret": {
+      const top = cpu.load32(STACK_POINTER)
+      next = cpu.load32(top >>> 0)
+      stop = cpu.takeFault()
+      if (stop !== undefined) return stop
+      cpu.store32(STACK_POINTER, top + 4)
+      break
+    }
     case "halt":
     case undefined:
       return "halt"

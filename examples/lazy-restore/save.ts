@@ -20,7 +20,7 @@ const present = ({ length, start }: Area) =>
 /** The areas of the process; its stack only where somebody has used it.
  * @returns ImageError where one is of a file or shared: what is in it is not the task's alone
  */
-const areas = Effect.gen(function* () {
+export const areas = Effect.gen(function* () {
   const found: Area[] = []
   for (let address = 0; ;) {
     const vma = yield* Effect.option(Task.procmapQuery({ address, flags: COVERING_OR_NEXT_VMA }))
