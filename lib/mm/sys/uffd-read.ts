@@ -25,7 +25,7 @@ export const MESSAGE = 32
 
 /** Reads as many whole messages as fit into `into`; waits for the first one only, unless the descriptor does not wait.
  * @returns bytes | EBADF | ENOTTY | EINVAL no handshake, or no room for one message | EAGAIN nothing there | EMFILE, ENFILE no room
- *   for a child's descriptor: its event stays
+ *   for a child's descriptor: its event goes behind the others
  * @locks none
  */
 export function* uffdRead(k: Kernel, task: Task, fd: Word, into: Uint8Array): Verb<"WAIT_UFFD" | "PREEMPT"> {
@@ -114,7 +114,7 @@ function* waitForMessage(k: Kernel, c: Uffd): Verb<"WAIT_UFFD", void> {
   yield k.runs.stop<"WAIT_UFFD">(WAIT_UFFD | KILLABLE | (U_READ << 4))
 }
 
-/** Takes the next message out of its queue. @returns OK | errno, and it stays there */
+/** Takes the next message out of its queue. @returns OK | errno, and it is the last of its queue now */
 function takeMessage(k: Kernel, task: Task, c: Uffd, into: Uint8Array): number {
   const fault = k.runs.firstWaiter(k.runs.uffdQueue(c, Q_PENDING))
   if (fault !== 0) {
@@ -127,7 +127,10 @@ function takeMessage(k: Kernel, task: Task, c: Uffd, into: Uint8Array): number {
   if (k.uffds.event(event) === UFFD.EVENT_FORK) {
     const child = k.uffds.word(event, 0)
     const fd = installUffd(k, task, child)
-    if (fd < 0) return fd
+    if (fd < 0) {
+      k.runs.moveWaiter(event, k.runs.uffdQueue(c, Q_EVENTS))
+      return fd
+    }
     k.uffds.setUnheard(child, false)
     new DataView(into.buffer, into.byteOffset, MESSAGE).setUint32(8, fd, true)
   }

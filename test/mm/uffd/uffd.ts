@@ -15,6 +15,7 @@ import { EVENT_FORK, EVENT_PAGEFAULT, EVENT_REMAP, EVENT_REMOVE, EVENT_UNMAP } f
 import * as UFFD from "../../../lib/flags/UffdFlags.ts"
 import { FAULT_OK, READ, WRITE } from "../../../lib/flags/FaultFlags.ts"
 import type { Access } from "../../../lib/flags/FaultFlags.ts"
+import { POISON, UFFD_WP } from "../../../lib/flags/PteFlags.ts"
 import { kindOf, stopNames } from "../../../lib/mm/base/stop.ts"
 import type { StopName, Verb } from "../../../lib/mm/base/stop.ts"
 import type { Kernel } from "../../../lib/mm/kernel.ts"
@@ -28,7 +29,8 @@ import { uffdRegister, uffdUnregister, uffdWake } from "../../../lib/mm/sys/uffd
 import { uffdWriteprotect } from "../../../lib/mm/sys/uffd-wp.ts"
 import { POLLERR, POLLIN, uffdApi, uffdPoll, userfaultfd } from "../../../lib/mm/sys/userfaultfd.ts"
 import { settle } from "../../../lib/proof/testing/calls.ts"
-import { byteOrSignal, outcome, type Pages, parse, placeName } from "../linux/words.ts"
+import { bitsAt } from "../../../lib/mm/page/walk.ts"
+import { A0, byteOrSignal, outcome, type Pages, parse, placeName } from "../linux/words.ts"
 import type { Proc } from "../linux/world.ts"
 
 export { READ, WRITE }
@@ -191,6 +193,16 @@ export function uffd(
   expect(uffdApi(p.k, p.task, u.fd, UFFD.API, features)).toBe(0)
   if (range !== "") expect(u.register(range, mode)).toBe("ok")
   return u
+}
+
+/** What the page tables have, as Proc.pages writes it, `!` behind what is protected, `p` for poison. */
+export function seen(p: Proc, range: Pages): string {
+  const [page, pages] = parse(range)
+  return Array.from({ length: pages }, (_, i) => {
+    const bits = bitsAt(p.k, p.mm, page + i)
+    const letter = (bits & POISON) !== 0 ? "p" : p.pages(`a${page + i - A0}`)
+    return letter + ((bits & UFFD_WP) !== 0 ? "!" : "")
+  }).join("")
 }
 
 /** A message, as words. */
