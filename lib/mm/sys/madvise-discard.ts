@@ -39,13 +39,12 @@ export function* goOnWalking(k: Kernel, lock: WalkLock): Verb<"NEED_LOCK", void>
   lock.held = true
 }
 
-/** May pages of `v` be dropped by this advice?
+/** May pages of `v` be dropped by this advice? That FREE is for anonymous memory is found out when a userfaultfd was told.
  * @source mm/madvise.c madvise_dontneed_free_valid_vma (v6.18)
  */
 function mayDiscard(k: Kernel, v: Vma, advice: number): boolean {
   const never = advice === MADV.DONTNEED_LOCKED ? VM_PFNMAP : VM_PFNMAP | VM_LOCKED
-  if ((k.vmas.flags(v) & never) !== 0) return false
-  return advice !== MADV.FREE || k.vmas.ops(v) === 0
+  return (k.vmas.flags(v) & never) === 0
 }
 
 /** DONTNEED, DONTNEED_LOCKED, FREE for pages `[start, end)` of `v`.
@@ -63,10 +62,7 @@ export function* discard(
 ): Verb<"NEED_LOCK" | "WAIT_UFFD"> {
   if (!mayDiscard(k, v, advice)) return EINVAL
   const c = lock === undefined ? 0 : userfaultfdRemove(k, v)
-  if (c === 0 || lock === undefined) {
-    drop(k, v, start, end, advice)
-    return OK
-  }
+  if (c === 0 || lock === undefined) return drop(k, v, start, end, advice)
   letWalkGo(k, lock)
   yield* userfaultfdRemoveComplete(k, c, start, end)
   yield* goOnWalking(k, lock)
@@ -74,16 +70,20 @@ export function* discard(
   if (now === 0) return ENOMEM
   if (!mayDiscard(k, now, advice)) return EINVAL
   const to = Math.min(end, k.vmas.endOf(now))
-  drop(k, now, start, to, advice)
-  return to < end ? to : OK
+  const r = drop(k, now, start, to, advice)
+  return r === OK && to < end ? to : r
 }
 
-function drop(k: Kernel, v: Vma, start: Vpn, end: Vpn, advice: number): void {
-  if (advice === MADV.FREE) freeLazily(k, v, start, end)
-  else {
-    zapNow(k, v, start, end, ZAP_COWS)
-    reclaimTables(k, k.vmas.mmOf(v), start, end)
+/** @returns OK | EINVAL FREE is for anonymous memory */
+function drop(k: Kernel, v: Vma, start: Vpn, end: Vpn, advice: number): number {
+  if (advice === MADV.FREE) {
+    if (k.vmas.ops(v) !== 0) return EINVAL
+    freeLazily(k, v, start, end)
+    return OK
   }
+  zapNow(k, v, start, end, ZAP_COWS)
+  reclaimTables(k, k.vmas.mmOf(v), start, end)
+  return OK
 }
 
 /** REMOVE: punches a hole into the object behind pages `[start, end)` of `v`; the lock is not held meanwhile.

@@ -195,7 +195,9 @@ export function uffd(
   return u
 }
 
-/** What the page tables have, as Proc.pages writes it, `!` behind what is protected, `p` for poison. */
+/** What the page tables have, as Proc.pages writes it, `!` behind what is protected, `p` for
+ * poison.
+ */
 export function seen(p: Proc, range: Pages): string {
   const [page, pages] = parse(range)
   return Array.from({ length: pages }, (_, i) => {
