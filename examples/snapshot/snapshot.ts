@@ -1,6 +1,6 @@
 /** Background snapshots by write protection, as QEMU takes them: the first write to a page waits until the page is saved. */
 import { Data, Effect } from "effect"
-import { type Lockdep, type Locked, Task, Userfaultfd } from "pagewright"
+import { type Locked, Task, Userfaultfd } from "pagewright"
 
 const PAGE = 4096
 /** Pages that are saved at once where nobody waits for another. */
@@ -51,7 +51,7 @@ export const prepare = (blocks: readonly Block[]) =>
 interface Work<fd extends Locked.AfterUnlock> {
   readonly block: Block
   readonly range: Userfaultfd.Registered<"WP", fd>
-  /** Its pages that are not saved yet, by address. */
+  /** Its pages that are not saved yet, by address, the lowest first. */
   readonly left: Set<number>
 }
 
@@ -59,11 +59,7 @@ interface Work<fd extends Locked.AfterUnlock> {
  * @param moment - runs right after the moment; what else belongs to the image, registers and devices, is saved here
  * @returns how many writes had to wait
  */
-export const snapshot = (
-  blocks: readonly Block[],
-  sink: Sink,
-  moment: Effect.Effect<void, SinkError, Task.Task | Lockdep.Takes<"mmap_lock">>
-) =>
+export const snapshot = <E, R>(blocks: readonly Block[], sink: Sink, moment: Effect.Effect<void, E, R>) =>
   Userfaultfd.open(
     (fresh) =>
       Effect.scoped(
@@ -73,13 +69,13 @@ export const snapshot = (
           yield* moment
           let waited = 0
           for (const work of works)
-            while (work.left.size > 0) {
+            for (let [lowest] = work.left; lowest !== undefined; [lowest] = work.left) {
               const [event] = yield* uffd.readEvents(1)
               const urgent = event?._tag === "Pagefault" ? works.find(({ left }) => left.has(event.address)) : undefined
               if (event?._tag === "Pagefault" && urgent !== undefined) {
                 waited++
                 yield* save(urgent, event.address, sink)
-              } else yield* save(work, Math.min(...work.left), sink)
+              } else yield* save(work, lowest, sink)
             }
           return waited
         })

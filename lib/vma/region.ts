@@ -93,8 +93,9 @@ export type Stay<A, E, Ok> =
 type Verdict<A, E> = [Leaks<A> | Leaks<E>] extends [never] ? "stays" : "leaks"
 
 /** What a body must be that is inferred as `Fx` and runs in the section `here`. The first member is there for inference
- * only: what holds on to `here` fits the second, or neither.
+ * only: what holds on to `here` fits the second, or neither. From the second nothing is inferred: its parts are conditional
+ * types, which would match those of a body that is generic itself.
  */
 export type Body<Fx, here extends AfterUnlock> =
   | Fx
-  | Effect.Effect<Effect.Success<Fx>, Effect.Error<Fx>, Effect.Services<Fx> | Holding<here>>
+  | NoInfer<Effect.Effect<Effect.Success<Fx>, Effect.Error<Fx>, Effect.Services<Fx> | Holding<here>>>

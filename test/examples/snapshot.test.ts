@@ -1,5 +1,5 @@
 /** The snapshot example: what it does for each block, and that its image is of one moment. */
-import { Cause, Console, Effect, Exit } from "effect"
+import { Cause, Console, Effect, Exit, Fiber } from "effect"
 import { type Lockdep, Task, Userfaultfd } from "pagewright"
 import { describe, expect, it } from "vitest"
 import scenario from "../../examples/snapshot/main.ts"
@@ -9,6 +9,7 @@ import {
   isCompatible,
   prepare,
   type Sink,
+  SinkError,
   snapshot
 } from "../../examples/snapshot/snapshot.ts"
 import { descriptors, failureOf, memory, PAGE, page, run } from "../vma/userfaultfd-support.ts"
@@ -156,6 +157,33 @@ describe("a background snapshot", () => {
         yield* snapshot(both, sink, Effect.void)
         expect(images.get(both[0]!)!.subarray(0, PAGE)).toEqual(page(7))
         for (const one of both) yield* expectFree(one)
+      })
+    ))
+
+  it("that cannot be written, or whose moment fails, ends; who waits goes on, and nothing is left", () =>
+    run(
+      Effect.gen(function* () {
+        const one = block(yield* memory(40), 40)
+        yield* prepare([one])
+        const write = Effect.orDie(Task.store8(one.start + 39 * PAGE, 7))
+        const { notes, sink } = noting()
+        const full = new SinkError({ cause: "no space" })
+        const flush = Effect.suspend(() => (notes.length > 2 ? full : sink.flush))
+        let writer: Fiber.Fiber<void> | undefined
+        const moment = Effect.gen(function* () {
+          writer = yield* Effect.forkChild(Effect.andThen(Effect.yieldNow, write))
+        })
+        const again = {
+          ...sink,
+          write: (of: Block, at: number, bytes: Uint8Array) =>
+            Effect.andThen(Effect.yieldNow, sink.write(of, at, bytes))
+        }
+        expect(yield* Effect.flip(snapshot([one], { ...again, flush }, moment))).toBe(full)
+        yield* Fiber.join(writer!)
+        expect(yield* Task.load8(one.start + 39 * PAGE)).toBe(7)
+        yield* expectFree(one)
+        expect(yield* Effect.flip(snapshot([one], sink, Effect.fail("not now")))).toBe("not now")
+        yield* expectFree(one)
       })
     ))
 

@@ -144,3 +144,13 @@ export const b19x = b19((uffd) => uffd.readEvents())
 export const b20 = <A, E>(moment: Effect.Effect<A, E, Db>) => Locked.withUser(mm, (mm) => Locked.mmapRead(mm, () => moment))
 //! refused
 export const b20x = <A, E, R>(moment: Effect.Effect<A, E, R>) => Locked.withUser(mm, (mm) => Locked.mmapRead(mm, () => moment))
+
+//: B21 a generic helper whose body has a scope: its type is known, not `unknown`
+export const b21 = <E, R>(moment: Effect.Effect<void, E, R>) => Userfaultfd.open((fresh) => Effect.scoped(Effect.gen(function*() {
+  const uffd = yield* fresh.api([])
+  yield* Effect.acquireRelease(uffd.register(at, one, ["MISSING"]), () => Effect.ignore(uffd.unregister(at, one)))
+  yield* moment
+  return 7
+})))
+export const scoped: Effect.Effect<number, "mine" | Fail.Fail<"EBADF" | "EBUSY" | "EINVAL" | "ENOMEM" | "EPERM" | Userfaultfd.OpenErrno>, Db | Task.Task | Lockdep.Takes<"mmap_lock">> =
+  b21(Effect.flatMap(Db, (): Effect.Effect<void, "mine"> => Effect.fail("mine")))
