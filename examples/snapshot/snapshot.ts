@@ -62,34 +62,30 @@ interface Work<fd extends Locked.AfterUnlock> {
 export const snapshot = <E, R>(blocks: readonly Block[], sink: Sink, moment: Effect.Effect<void, E, R>) =>
   Userfaultfd.open(
     (fresh) =>
-      Effect.scoped(
-        Effect.gen(function* () {
-          const uffd = yield* fresh.api(["PAGEFAULT_FLAG_WP"])
-          const works = yield* Effect.forEach(blocks, (block) => protect(uffd, block))
-          yield* moment
-          let waited = 0
-          for (const work of works)
-            for (let [lowest] = work.left; lowest !== undefined; [lowest] = work.left) {
-              const [event] = yield* uffd.readEvents(1)
-              const urgent = event?._tag === "Pagefault" ? works.find(({ left }) => left.has(event.address)) : undefined
-              if (event?._tag === "Pagefault" && urgent !== undefined) {
-                waited++
-                yield* save(urgent, event.address, sink)
-              } else yield* save(work, lowest, sink)
-            }
-          return waited
-        })
-      ),
+      Effect.gen(function* () {
+        const uffd = yield* fresh.api(["PAGEFAULT_FLAG_WP"])
+        const works = yield* Effect.forEach(blocks, (block) => protect(uffd, block))
+        yield* moment
+        let waited = 0
+        for (const work of works)
+          for (let [lowest] = work.left; lowest !== undefined; [lowest] = work.left) {
+            const [event] = yield* uffd.readEvents(1)
+            const urgent = event?._tag === "Pagefault" ? works.find(({ left }) => left.has(event.address)) : undefined
+            if (event?._tag === "Pagefault" && urgent !== undefined) {
+              waited++
+              yield* save(urgent, event.address, sink)
+            } else yield* save(work, lowest, sink)
+          }
+        return waited
+      }),
     { nonBlocking: true }
   )
 
-/** From now on writes to the block wait; when the scope ends, or the next block cannot be had, no longer. */
+/** From now on writes to the block wait; when the descriptor is closed, also since another block cannot be had, no longer. */
 const protect = <fd extends Locked.AfterUnlock>(uffd: Userfaultfd.Uffd<"PAGEFAULT_FLAG_WP", fd>, block: Block) =>
   Effect.gen(function* () {
     const { max, start, used } = block
-    const range = yield* Effect.acquireRelease(uffd.register(start, max, ["WP"]), () =>
-      Effect.ignore(uffd.unregister(start, max))
-    )
+    const range = yield* uffd.register(start, max, ["WP"])
     yield* range.changeProtection(start, used, true)
     const work: Work<fd> = { block, range, left: new Set() }
     for (let at = 0; at < used; at += PAGE) work.left.add(start + at)

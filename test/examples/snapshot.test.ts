@@ -87,8 +87,17 @@ describe("a background snapshot", () => {
     run(
       Effect.gen(function* () {
         const mine = block(yield* memory(4), 2, 4)
+        yield* prepare([{ ...mine, used: mine.max }])
         const grown = noting()
-        const beyond = Effect.orDie(Task.store8(mine.start + 3 * PAGE, 5)) // mapped, not used: nobody waits
+        const beyond = Effect.gen(function* () {
+          const other = Userfaultfd.open((fresh) =>
+            Effect.gen(function* () {
+              yield* (yield* fresh.api([])).register(mine.start + 3 * PAGE, PAGE, ["MISSING"])
+            })
+          )
+          expect(yield* failureOf(other)).toBe("EBUSY")
+          yield* Task.store8(mine.start + 3 * PAGE, 5) // mapped, not used: nobody waits
+        })
         yield* snapshot([mine], grown.sink, beyond)
         expect(grown.images.get(mine)!.length).toBe(2 * PAGE)
 
@@ -126,24 +135,45 @@ describe("a background snapshot", () => {
       })
     ))
 
-  it("lets writes through when the run is safe; the writer finds its own data [UU-BG-06]", () =>
+  it("lets writes through when the run is safe, and not before; the writer finds its own data [UU-BG-06]", () =>
     run(
       Effect.gen(function* () {
-        const one = block(yield* memory(2), 2)
+        const one = block(yield* memory(20), 20)
+        const [waits, other] = [one.start + 2 * PAGE, one.start + 5 * PAGE]
         yield* prepare([one])
-        yield* Task.store8(one.start, 1)
+        yield* Task.store8(other, 1)
         const { images, notes, sink } = noting()
-        const write = Effect.gen(function* () {
-          yield* Effect.orDie(Task.store8(one.start, 2))
-          notes.push("written")
-          expect(yield* Effect.orDie(Task.load8(one.start))).toBe(2)
+        const turns = Effect.repeat(Effect.yieldNow, { times: 4 })
+        const slow: Sink = {
+          write: (of, offset, bytes) => Effect.andThen(turns, sink.write(of, offset, bytes)),
+          flush: Effect.andThen(sink.flush, turns)
+        }
+        const write = (at: number) =>
+          Effect.gen(function* () {
+            yield* Effect.orDie(Task.store8(at, 2))
+            notes.push(`written ${(at - one.start) / PAGE}`)
+            expect(yield* Effect.orDie(Task.load8(at))).toBe(2)
+          })
+        // one is told of, and the other's page is of the same run
+        const moment = Effect.gen(function* () {
+          yield* Effect.forkChild(write(waits))
+          yield* Effect.yieldNow
+          yield* Effect.forkChild(write(other))
+          yield* Effect.yieldNow
         })
-        const moment = Effect.asVoid(Effect.andThen(Effect.forkChild(write), Effect.yieldNow))
-        yield* snapshot([one], sink, moment)
-        yield* Effect.yieldNow
-        expect(notes).toEqual(["write 0+2", "flush", "written"])
-        expect(images.get(one)![0]).toBe(1)
-        expect(yield* Task.load8(one.start)).toBe(2)
+        yield* snapshot([one], slow, moment)
+        expect(notes).toEqual([
+          "write 2+16",
+          "flush",
+          "written 5",
+          "written 2",
+          "write 0+2",
+          "flush",
+          "write 18+2",
+          "flush"
+        ])
+        expect(images.get(one)![5 * PAGE]).toBe(1)
+        expect(yield* Task.load8(other)).toBe(2)
       })
     ))
 

@@ -1,5 +1,5 @@
 /** userfaultfd, the client's first half: asking for features, opening, closing, registering; and who hears of it that one failed. */
-import { Effect, Exit, Fiber } from "effect"
+import { Effect, Exit, Fiber, References } from "effect"
 import { Task, Userfaultfd } from "pagewright"
 import { describe, expect, it } from "vitest"
 import * as UFFD from "../../lib/flags/UffdFlags.ts"
@@ -300,6 +300,8 @@ describe("registering", () => {
             const tags = Effect.all([failureOf(uffd.register(at, 1, ["MISSING"])), failureOf(range.zeroPage(at, 1))])
             const [, lines] = yield* logged(tags)
             expect(lines.map(({ level }) => level)).toEqual(["Trace", "Debug"])
+            const [, byDefault] = yield* logged(Effect.provideService(tags, References.MinimumLogLevel, "Info"))
+            expectQuiet(byDefault)
           })
         )
       })
