@@ -2,7 +2,7 @@
  * The destination of the migration: a process of the host that `main.ts` starts. It runs the task before it has the task's
  * memory.
  */
-import { Config, Deferred, Effect } from "effect"
+import { Deferred, Effect } from "effect"
 import { Kernel, MlockallFlags, Task, Userfaultfd } from "pagewright"
 import { map } from "../lazy-restore/eager.ts"
 import { execute } from "../lazy-restore/processor.ts"
@@ -11,12 +11,12 @@ import { ofMemory } from "./fingerprint.ts"
 import { answerFaults, type Contents, makeRoom, Pages, place, probe } from "./incoming.ts"
 import { Layout } from "./layout.ts"
 import { makeLink } from "./link.ts"
+import { framesFor, port } from "./settings.ts"
 
-/** Frames for what is not the task's memory. */
-const SPARE = 256
-
-/** Runs the task while its memory comes. */
-const takeOver = (port: number, connection: Connection, layout: Layout) =>
+/** Runs the task while its memory comes.
+ * @param source - port where it is reached
+ */
+const takeOver = (source: number, connection: Connection, layout: Layout) =>
   Userfaultfd.open(
     (fresh) =>
       Effect.gen(function* () {
@@ -27,7 +27,7 @@ const takeOver = (port: number, connection: Connection, layout: Layout) =>
         yield* connection.send({ _tag: "Listening" })
         yield* expect(connection, "Run")
         const pages = new Pages(layout)
-        const link = makeLink(port, connection, pages)
+        const link = makeLink(source, connection, pages)
         const whole = yield* Deferred.make<void>()
 
         const fill = (contents: Contents) =>
@@ -52,13 +52,13 @@ const takeOver = (port: number, connection: Connection, layout: Layout) =>
   )
 
 /** A monitor that keeps its memory locked, as many do, and gets ready for a task that comes. */
-const monitor = (port: number, connection: Connection, layout: Layout) =>
+const monitor = (source: number, connection: Connection, layout: Layout) =>
   Effect.gen(function* () {
     yield* probe
     yield* Task.mlockall(MlockallFlags.CURRENT | MlockallFlags.FUTURE)
     yield* Effect.forEach(layout.areas, map)
     yield* makeRoom(layout)
-    yield* takeOver(port, connection, layout)
+    yield* takeOver(source, connection, layout)
     yield* Task.mlockall(MlockallFlags.CURRENT)
   })
 
@@ -66,12 +66,12 @@ export default {
   name: "destination",
   run: Effect.scoped(
     Effect.gen(function* () {
-      const port = yield* Config.Port("POSTCOPY_PORT")
-      const connection = yield* connect(port)
+      const source = yield* port
+      const connection = yield* connect(source)
       const { areas } = yield* expect(connection, "Advise")
       const layout = new Layout(areas)
-      const task = Task.run("destination", monitor(port, connection, layout))
-      yield* Kernel.scenario({ name: "destination", frames: layout.pages + SPARE }, Effect.orDie(task)).run
+      const task = Task.run("destination", monitor(source, connection, layout))
+      yield* Kernel.scenario({ name: "destination", frames: framesFor(layout.pages) }, Effect.orDie(task)).run
     })
   )
 }

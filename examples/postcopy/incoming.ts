@@ -12,6 +12,9 @@ import { Garbled, type Message } from "./wire.ts"
 /** This kernel cannot do it. */
 export class Unsupported extends Data.TaggedError("Unsupported")<{ readonly message: string }> {}
 
+/** userfaultfd tells of something that is no fault in the task's memory. */
+export class Unexpected extends Data.TaggedError("Unexpected")<{ readonly message: string }> {}
+
 const needed = ["WAKE", "COPY", "ZEROPAGE"] as const
 
 /** Can this kernel fill memory on demand? Asks with a page of its own. */
@@ -97,22 +100,28 @@ const roomFor = <R>(pages: Pages, ranges: readonly R[], first: number, count: nu
     return Effect.succeed({ address, range })
   })
 
-/** Asks for the page of every fault. Never ends: it is interrupted.
+/** A descriptor that never waits in a read, as far as whoever answers its faults needs it. */
+export interface Faults<E, R> {
+  readonly pollEvents: (timeout: "Infinity") => Effect.Effect<boolean, E, R>
+  /** Only faults have an address. */
+  readonly readEvents: () => Effect.Effect<readonly { readonly _tag: string; readonly address?: number }[], E, R>
+}
+
+/** Asks for the page of every fault, once. Never ends: it is interrupted.
  * @param request - asks for a page
  */
-export const answerFaults = <fd extends Locked.AfterUnlock, E, R>(
-  uffd: Userfaultfd.Uffd<"O_NONBLOCK", fd>,
+export const answerFaults = <E1, R1, E2, R2>(
+  uffd: Faults<E1, R1>,
   pages: Pages,
-  request: (page: number) => Effect.Effect<void, E, R>
+  request: (page: number) => Effect.Effect<void, E2, R2>
 ) =>
   Effect.forever(
     Effect.gen(function* () {
       yield* uffd.pollEvents("Infinity")
-      // None, where the page came in between and woke who waited.
-      for (const event of yield* uffd.readEvents()) {
-        const page = event._tag === "Pagefault" ? pages.layout.pageOf(event.address) : undefined
-        if (page === undefined)
-          return yield* Effect.die(new Error(`userfaultfd tells of ${event._tag}, which nobody expects`))
+      // None, where the page has come meanwhile and who waited goes on.
+      for (const { _tag, address } of yield* uffd.readEvents()) {
+        const page = address === undefined ? undefined : pages.layout.pageOf(address)
+        if (page === undefined) return yield* new Unexpected({ message: `userfaultfd tells of ${_tag}` })
         if (pages.received.has(page) || pages.asked.has(page)) continue
         pages.asked.add(page)
         yield* request(page)
