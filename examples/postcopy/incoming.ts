@@ -10,12 +10,14 @@ import { type Layout, PAGE, PageSet } from "./layout.ts"
 import { Garbled, type Message } from "./wire.ts"
 
 /** This kernel cannot do it. */
-export class Unsupported extends Data.TaggedError("Unsupported")<{ readonly message: string }> {}
+class Unsupported extends Data.TaggedError("Unsupported")<{ readonly message: string }> {}
 
 /** userfaultfd tells of something that is no fault in the task's memory. */
-export class Unexpected extends Data.TaggedError("Unexpected")<{ readonly message: string }> {}
+class Unexpected extends Data.TaggedError("Unexpected")<{ readonly message: string }> {}
 
-const needed = ["WAKE", "COPY", "ZEROPAGE"] as const
+const needed: readonly Userfaultfd.RangeIoctl[] = ["WAKE", "COPY", "ZEROPAGE"]
+/** What a range cannot be asked for, of what is needed. */
+export const lacking = (ioctls: ReadonlySet<Userfaultfd.RangeIoctl>) => needed.filter((one) => !ioctls.has(one))
 
 /** Can this kernel fill memory on demand? Asks with a page of its own. */
 export const probe = Effect.gen(function* () {
@@ -29,16 +31,16 @@ export const probe = Effect.gen(function* () {
       Effect.gen(function* () {
         const uffd = yield* fresh.api([])
         const { ioctls } = yield* uffd.register(page, PAGE, ["MISSING"])
-        return needed.filter((one) => !ioctls.has(one))
+        return lacking(ioctls)
       }),
     { userModeOnly: true }
   )
-  const missing = yield* Effect.ensuring(ask, Effect.orDie(Task.munmap(page, PAGE)))
-  if (missing.length > 0) return yield* new Unsupported({ message: `userfaultfd cannot ${missing.join(", ")}` })
+  const lacks = yield* Effect.ensuring(ask, Effect.orDie(Task.munmap(page, PAGE)))
+  if (lacks.length > 0) return yield* new Unsupported({ message: `userfaultfd cannot ${lacks.join(", ")}` })
 })
 
-/** Empties the areas: what was there would be taken for pages that have come. Locked memory cannot be emptied, and a page that
- * is locked is never missing.
+/** Empties the areas: a page that is there is never asked for, whatever is in it. Locked memory cannot be emptied, and locking
+ * brings every page in; so nothing is locked from here on.
  */
 export const makeRoom = (layout: Layout) =>
   Effect.gen(function* () {

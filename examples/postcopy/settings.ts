@@ -3,7 +3,7 @@ import { ByteSize, Config, Data, Effect } from "effect"
 import { PAGE } from "./layout.ts"
 
 /** The environment says something that cannot be. */
-export class BadSetting extends Data.TaggedError("BadSetting")<{ readonly message: string }> {}
+class BadSetting extends Data.TaggedError("BadSetting")<{ readonly message: string }> {}
 
 const [least, most] = [16, 2 ** 19]
 
