@@ -38,24 +38,32 @@ export type AnyEffect = Effect.Effect<unknown, unknown, unknown>
 
 // A shallow probe, whose only job is the one-line message; invariance catches what it misses. Types may contain themselves
 // (`type Json = Json[] | string`): after four levels of arrays, functions and the like it looks no further.
-type Is<X> = 0 extends 1 & X ? never : X extends Held<AfterUnlock> ? true : never
+type Is<X> = 0 extends 1 & X ? never : X extends { readonly [mustNotOutliveItsLock]: infer Its } ? Ends<Its> : never
+// Does it end with this section? Not what belongs to one around it, whose tag is a type of its own there. A name for the tag
+// alone keeps TypeScript from answering before it knows the tag.
+type Ends<Its> = Same<Its, Held<AfterUnlock>[typeof mustNotOutliveItsLock]> extends true ? true : never
+type Requires<R> = unknown extends R
+  ? true
+  : R extends infer One
+    ? Same<One, Held<AfterUnlock>> extends true
+      ? true
+      : never
+    : never
 type Leaks<X, Deep extends 0[] = []> = Deep["length"] extends 4
   ? never
   : 0 extends 1 & X
     ? never
     : X extends string | number | bigint | boolean | symbol | null | undefined | void
       ? never
-      : X extends Held<AfterUnlock>
-        ? true
+      : X extends { readonly [mustNotOutliveItsLock]: infer Its }
+        ? Ends<Its>
         : X extends Cause.YieldableError // an Effect that fails with itself: only what it says
           ? { [K in Exclude<keyof X, keyof Cause.YieldableError>]: Within<X[K]> }[Exclude<
               keyof X,
               keyof Cause.YieldableError
             >]
           : X extends Effect.Effect<infer A, infer E, infer R>
-            ? Held<AfterUnlock> extends R
-              ? true
-              : Leaks<A, [...Deep, 0]> | Leaks<E, [...Deep, 0]>
+            ? Requires<R> | Leaks<A, [...Deep, 0]> | Leaks<E, [...Deep, 0]>
             : X extends (...args: never) => infer A
               ? Leaks<A, [...Deep, 0]>
               : X extends readonly (infer A)[]

@@ -154,3 +154,13 @@ export const b21 = <E, R>(moment: Effect.Effect<void, E, R>) => Userfaultfd.open
 })))
 export const scoped: Effect.Effect<number, "mine" | Fail.Fail<"EBADF" | "EBUSY" | "EINVAL" | "ENOMEM" | "EPERM" | Userfaultfd.OpenErrno>, Db | Task.Task | Lockdep.Takes<"mmap_lock">> =
   b21(Effect.flatMap(Db, (): Effect.Effect<void, "mine"> => Effect.fail("mine")))
+
+//: B22 an inner section answers with what belongs to the one around it
+export const b22 = Userfaultfd.open((fresh) => Effect.gen(function*() {
+  const uffd = yield* fresh.api([])
+  const range = yield* Locked.withUser(mm, (mm) => Locked.mmapRead(mm, (mmap) => Effect.as(mmap.vmaLookup(at), fresh))).pipe(Effect.as(uffd))
+  yield* range.wakeup(at, one)
+  return yield* Userfaultfd.open((other) => Effect.as(other.api([]), uffd)).pipe(Effect.flatMap((uffd) => uffd.wakeup(at, one)))
+}))
+//! refused
+export const b22x = Userfaultfd.open((fresh) => Userfaultfd.open((other) => Effect.as(other.api([]), fresh)))
