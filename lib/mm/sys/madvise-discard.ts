@@ -86,7 +86,8 @@ function drop(k: Kernel, v: Vma, start: Vpn, end: Vpn, advice: number): number {
   return OK
 }
 
-/** REMOVE: punches a hole into the object behind pages `[start, end)` of `v`; the lock is not held meanwhile.
+/** REMOVE: punches a hole into the object behind pages `[start, end)` of `v`; the lock is not held meanwhile. Whoever is
+ * killed while somebody is told of it leaves the hole all the same.
  * @returns OK | EINVAL no object, or locked | EACCES not shared and writable | EBADF the file is not | EPERM sealed
  */
 export function* remove(k: Kernel, lock: WalkLock, v: Vma, start: Vpn, end: Vpn): Verb<"NEED_LOCK" | "WAIT_UFFD"> {
@@ -99,10 +100,14 @@ export function* remove(k: Kernel, lock: WalkLock, v: Vma, start: Vpn, end: Vpn)
   const first = k.vmas.pgoff(v) + (start - k.vmas.startOf(v))
   const c = userfaultfdRemove(k, v)
   fget(k, f) // the area may go meanwhile
+  let r: number = OK
   try {
     letWalkGo(k, lock)
-    if (c !== 0) yield* userfaultfdRemoveComplete(k, c, start, end)
-    const r = punch(k, f, o, first, end - start)
+    try {
+      if (c !== 0) yield* userfaultfdRemoveComplete(k, c, start, end)
+    } finally {
+      r = punch(k, f, o, first, end - start)
+    }
     yield* goOnWalking(k, lock)
     return r
   } finally {

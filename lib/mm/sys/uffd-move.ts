@@ -153,7 +153,7 @@ function movePage(k: Kernel, d: Vma, to: Vpn, from: Vpn, holes: boolean): number
     k.ptes.set(b, p, PRESENT | ZERO | prot)
     return OK
   }
-  if (!k.frames.has(p, F_ANON) || !k.frames.has(p, F_EXCLUSIVE) || k.frames.refcount(p) !== 1) return EBUSY
+  if (!k.frames.has(p, F_ANON) || !k.frames.has(p, F_EXCLUSIVE)) return EBUSY
   k.ptes.clear(a)
   k.frames.moveAnonTo(p, k.vmas.anon(d), anonIndex(k, d, to))
   k.ptes.set(b, p, PRESENT | (bits & DIRTY) | WRITE | prot)

@@ -1,6 +1,7 @@
 /** Faults that the kernel takes on somebody's behalf, in memory that a userfaultfd answers for. As seen on 6.18.44. */
 import { describe, expect, it } from "vitest"
 import * as MADV from "../../../lib/flags/AdviceFlags.ts"
+import * as MAP from "../../../lib/flags/MapFlags.ts"
 import * as MLOCK from "../../../lib/flags/MlockFlags.ts"
 import * as UFFD from "../../../lib/flags/UffdFlags.ts"
 import { RLIMIT_MEMLOCK } from "../../../lib/mm/store/tasks.ts"
@@ -8,7 +9,7 @@ import { madvise } from "../../../lib/mm/sys/madvise.ts"
 import { mincore } from "../../../lib/mm/sys/mincore.ts"
 import { mlock, mlockall } from "../../../lib/mm/sys/mlock.ts"
 import { mremap } from "../../../lib/mm/sys/mremap.ts"
-import { at, RO } from "../linux/words.ts"
+import { ANON, at, RO, RW } from "../linux/words.ts"
 import { type Proc, world } from "../linux/world.ts"
 import { begin, type Flight, MISSING, NONBLOCK, touch, uffd, WP, WRITE } from "./uffd.ts"
 
@@ -62,6 +63,21 @@ describe("mlock of missing pages", () => {
     expect([w.state, u.read()]).toEqual(["waits", ["fault a1 write"]])
     u.zeropage("a1")
     expect([w.state, p.pages("a0+2")]).toEqual(["a0", "AA"])
+  })
+})
+
+describe("pages that come along with a call", () => {
+  it("are not asked about by mprotect of locked memory: they stay missing", () => {
+    const p = world("bb")
+    const u = uffd(p, "a0+2")
+    p.mlock("a0+2", MLOCK.ONFAULT)
+    expect([p.mprotect("a0+2", RW), u.poll, p.pages("a0+2")]).toEqual(["ok", "", ".."])
+  })
+  it("of a new mapping are nobody's, next to registered ones too", () => {
+    const p = world("a")
+    const u = uffd(p, "a0")
+    expect([p.mmap("a1", RW, ANON | MAP.POPULATE), u.poll, p.pages("a0+2")]).toEqual(["a1", "", ".A"])
+    expect(p.areas()).toEqual(["a0 rw-p um", "a1 rw-p"])
   })
 })
 

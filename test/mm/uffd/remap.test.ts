@@ -93,6 +93,21 @@ describe("mremap that is told of", () => {
     u.close()
     expect([f.state, p.areas()]).toEqual(["a20", ["a2 r--p", "a10 rw-p", "a20 rw-p"]])
   })
+  it("of no length, which maps shared memory once more, tells of a move of nothing; both places are registered", () => {
+    const p = world("ss")
+    const u = uffd(p, "a0+2", BOTH)
+    expect(follow(moving(p, "a0", [0, 2], "a10"), u)).toBe("remap a0 a10 0, a10")
+    expect(p.areas()).toEqual(["a0+2 rw-s um", "a10+2 rw-s um"])
+    const q = world("ss")
+    const v = uffd(q, "a0+2", UFFD.FEATURE_EVENT_UNMAP)
+    expect([follow(moving(q, "a0", [0, 2], "a10"), v), q.areas()]).toEqual(["a10", ["a0+2 rw-s um", "a10+2 rw-s"]])
+  })
+  it("that fails before it changes anything tells of nothing", () => {
+    const p = world("a.........a")
+    const u = uffd(p, "a0", BOTH)
+    u.register("a10")
+    expect([follow(moving(p, "a0", [2, 3], "a10"), u), u.poll]).toEqual(["EFAULT", ""])
+  })
   it("of several areas at once ends before one that is registered", () => {
     const p = world("ab")
     const u = uffd(p, "a0", BOTH)

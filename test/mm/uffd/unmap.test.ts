@@ -7,9 +7,10 @@ import { brk } from "../../../lib/mm/sys/brk.ts"
 import { madvise } from "../../../lib/mm/sys/madvise.ts"
 import { mmap } from "../../../lib/mm/sys/mmap.ts"
 import { munmap } from "../../../lib/mm/sys/munmap.ts"
+import { remapFilePages } from "../../../lib/mm/sys/remap-file-pages.ts"
 import { uffdRegister } from "../../../lib/mm/sys/uffd-register.ts"
 import { HEAP } from "../../../lib/proof/testing/calls.ts"
-import { ANON, at, type Pages, parse, RO } from "../linux/words.ts"
+import { ANON, at, type Pages, parse, RO, RW } from "../linux/words.ts"
 import { type Proc, world } from "../linux/world.ts"
 import { begin, type Flight, MISSING, READ, touch, uffd, WRITE } from "./uffd.ts"
 
@@ -47,6 +48,13 @@ describe("memory that goes", () => {
     expect(b.state).toBe("waits")
     expect(u.read()).toEqual([`unmap 0x${((HEAP + 2) * 4096).toString(16)} 0x${((HEAP + 4) * 4096).toString(16)}`])
     expect(b.state).toBe(`0x${((HEAP + 2) * 4096).toString(16)}`)
+  })
+  it("is not told of where remap_file_pages puts another part of the object in its place", () => {
+    const p = world()
+    p.mmap("a0+4", RW, MAP.SHARED, p.memfd(4))
+    const u = uffd(p, "a0+4", UNMAP)
+    expect([p.sys(remapFilePages, at("a0"), 4096, 0, 2, 0), u.poll]).toEqual(["ok", ""])
+    expect(p.areas()).toEqual(["a0 rw-s", "a1+3 rw-s um"])
   })
   it("is told of where it stays after all, because something in the range is sealed", () => {
     const p = world("aaaa")

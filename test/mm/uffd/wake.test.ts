@@ -9,7 +9,7 @@ import { uffdCopy } from "../../../lib/mm/sys/uffd-fill.ts"
 import { uffdFdinfo } from "../../../lib/mm/sys/userfaultfd.ts"
 import { at, NONE, type Pages, parse, RO, RW } from "../linux/words.ts"
 import { type Proc, world } from "../linux/world.ts"
-import { begin, type Flight, MINOR, MISSING, NONBLOCK, READ, seen, touch, type Uffd, uffd, WP, WRITE } from "./uffd.ts"
+import { begin, type Flight, MINOR, MISSING, NONBLOCK, READ, seen, touch, Uffd, uffd, WP, WRITE } from "./uffd.ts"
 
 const states = (...all: Flight[]): string => all.map((w) => w.state).join(" ")
 /** Faults that nobody has read, and all that wait. */
@@ -272,7 +272,7 @@ describe("one descriptor in two processes", () => {
     child.write("a2")
     child.mmap("a3", RW, MAP.PRIVATE | MAP.ANONYMOUS)
     child.write("a3", 9)
-    const theirs = Object.assign(Object.create(Object.getPrototypeOf(u)) as Uffd, { p: child, fd: u.fd })
+    const theirs = new Uffd(child, u.fd)
     const w = touch(p, "a0")
     expect([theirs.read(), theirs.copy("a0", "a3"), w.state, p.read("a0")]).toEqual([
       ["fault a0 read"],
