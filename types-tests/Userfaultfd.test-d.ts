@@ -39,3 +39,12 @@ expectType<
 >(range.copyPage(0, new Uint8Array(4096), { wp: true }))
 declare const again: Userfaultfd.Again
 expectType<number>(again.done)
+
+// a descriptor knows what surely was agreed on: of a list that was put together at run time nothing is
+declare const list: Userfaultfd.Feature[]
+declare const either: readonly ["SIGBUS"] | readonly ["POISON"]
+expectType<"SIGBUS" | "POISON">({} as Userfaultfd.Known<readonly ["SIGBUS", "POISON"]>)
+expectType<"POISON">({} as Userfaultfd.Known<readonly ["SIGBUS" | "MOVE", "POISON"]>)
+expectType<never>({} as Userfaultfd.Known<typeof list>)
+expectType<never>({} as Userfaultfd.Known<typeof either>)
+expectType<never>({} as Userfaultfd.Known<readonly []>)

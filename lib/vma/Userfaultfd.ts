@@ -26,6 +26,7 @@ export type {
   Giving,
   Granted,
   Grants,
+  Known,
   Mode,
   Moving,
   ProtectingAnswer,
@@ -43,7 +44,8 @@ type Q<Fx> = Effect.Services<Fx>
 export type OpenErrno = "EINVAL" | "EMFILE" | "ENFILE" | "ENOMEM" | "EPERM"
 
 /** Opens a descriptor for the current process's address space, and closes it when the body is over, with those of children
- * that forked: every range is unregistered then, and everybody who waits goes on.
+ * that forked: every range is unregistered then, everybody who waits goes on, and who still reads or polls is sent away.
+ * UNLIKE LINUX: also if a process was forked meanwhile, whose copy of the descriptor a close alone would leave in charge.
  * @param options - nonBlocking: `readEvents` never waits, `pollEvents` does; userModeOnly: faults of the kernel's own accesses
  *   are not answered, which needs no right
  * @returns what the body does | EPERM neither /dev/userfaultfd nor the system call is open to the process | ENOMEM, ENFILE, EMFILE no room

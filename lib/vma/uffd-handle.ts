@@ -43,8 +43,15 @@ declare const registeredFor: unique symbol
 /** What was granted, so that missing it is named. */
 export type Grants<K extends string> = { readonly [P in K]: true }
 
+type Single<T, All = T> = T extends unknown ? ([All] extends [T] ? T : never) : never
+/** What a list is known to have, whatever happens: of `(A | B)[]` nothing is, and of `[A, B | C]` it is `A`. */
+export type Known<Ts extends readonly string[]> = number extends Ts["length"]
+  ? never
+  : { readonly [I in keyof Ts & `${number}`]: Single<Ts[I]> }[keyof Ts & `${number}`]
+
 /** What answers of pages may fail with. ENOENT: not within one registered area. EEXIST: there is a page already. EFAULT: no
- * source, or beyond the file. EBUSY: a page to move is shared. ESRCH: the process is gone.
+ * source, or beyond the file. EBUSY: a page to move is shared. ESRCH: the process is gone. EBADF: so is the one that opened the
+ * descriptor, and its section goes on.
  */
 export type AnswerErrno = "EBADF" | "EBUSY" | "EEXIST" | "EFAULT" | "EINVAL" | "EIO" | "ENOENT" | "ENOMEM" | "ESRCH"
 
@@ -95,12 +102,13 @@ export type Event<F extends Granted, fd extends AfterUnlock> =
 export interface UffdFresh<in out fd extends AfterUnlock, in N extends "O_NONBLOCK" = never> extends Held<fd> {
   readonly [mustNotOutliveItsLock]: (_: fd) => fd
   readonly [negotiated]: Grants<N>
-  /** UFFDIO_API: the features that are wanted, all or nothing. Once a descriptor.
+  /** UFFDIO_API: the features that are wanted, all or nothing. Once a descriptor. Its type knows those that are written out:
+   * of a list that was put together at run time it knows none.
    * @returns EINVAL agreed already | EPERM EVENT_FORK without CAP_SYS_PTRACE
    */
   api<const Fs extends readonly Feature[]>(
     features: Fs
-  ): Effect.Effect<Uffd<Fs[number] | N, fd>, Fail<"EBADF" | "EINVAL" | "EPERM">, Held<fd>>
+  ): Effect.Effect<Uffd<Known<Fs> | N, fd>, Fail<"EBADF" | "EINVAL" | "EPERM">, Held<fd>>
 }
 
 /** A descriptor that agreed on the features `F`. */
@@ -118,7 +126,7 @@ export interface Uffd<in F extends Granted, in out fd extends AfterUnlock> exten
     length: Register,
     modes: Ms
   ): Effect.Effect<
-    Registered<Ms[number], fd>,
+    Registered<Known<Ms>, fd>,
     Fail<"EBADF" | "EBUSY" | "EINVAL" | "ENOMEM" | "EPERM">,
     Held<fd> | Takes<"mmap_lock">
   >
@@ -132,8 +140,9 @@ export interface Uffd<in F extends Granted, in out fd extends AfterUnlock> exten
   /** UFFDIO_WAKE: who waits in the range looks again. */
   wakeup(start: Register, length: Register): Effect.Effect<void, Fail<"EBADF" | "EINVAL">, Held<fd>>
   /** Messages, faults before events. Waits until there is one; of a descriptor that never waits, none where there is none.
+   * What is answered is the reader's: no other fiber is told of it.
    * @param most - messages; 16 if absent
-   * @returns EINVAL no room for one | EMFILE, ENFILE no room for the descriptor of a child
+   * @returns EINVAL no room for one | EBADF the section ended while it waited | EMFILE, ENFILE no room for the descriptor of a child
    */
   readEvents(
     most?: number
@@ -165,6 +174,7 @@ export interface Registered<in M extends Mode, in out fd extends AfterUnlock> ex
    */
   zeroPage(this: Registered<"MISSING", fd>, start: Register, length: Register, answer?: Answer): Answered<fd>
   /** UFFDIO_WRITEPROTECT: protects, which wakes nobody; or lets writes through and wakes who waits.
+   * @partial of areas before one that is not registered for it the entries are changed, and nobody is woken
    * @locks takes mmap_lock, read
    */
   changeProtection(

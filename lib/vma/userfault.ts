@@ -1,20 +1,20 @@
 /** What stands behind `Userfaultfd`: a descriptor, asked by whoever has it. Floor 8, internal. */
 import { Duration, Effect, Option } from "effect"
-import { EAGAIN, OK } from "../flags/Errno.ts"
+import { EAGAIN, EBADF, OK } from "../flags/Errno.ts"
 import * as UFFD from "../flags/UffdFlags.ts"
 import { fput } from "../mm/area/object.ts"
 import { vmBugOn } from "../mm/base/debug.ts"
 import type { StopName, Verb } from "../mm/base/stop.ts"
 import type { Word } from "../mm/base/units.ts"
 import type { Kernel } from "../mm/kernel.ts"
-import { FMODE_READ, FMODE_WRITE } from "../mm/store/files.ts"
+import { type File, FILE_UFFD, FMODE_READ, FMODE_WRITE } from "../mm/store/files.ts"
 import { uffdContinue, uffdCopy, uffdCopyBytes, uffdPoison, uffdZeropage } from "../mm/sys/uffd-fill.ts"
 import { openUffdDevice } from "../mm/sys/uffd-device.ts"
 import { uffdMove } from "../mm/sys/uffd-move.ts"
-import { MESSAGE, uffdPollWait, uffdRead } from "../mm/sys/uffd-read.ts"
+import { interruptReaders, MESSAGE, uffdPollWait, uffdRead } from "../mm/sys/uffd-read.ts"
 import { uffdRegister, uffdUnregister, uffdWake } from "../mm/sys/uffd-register.ts"
 import { uffdWriteprotect } from "../mm/sys/uffd-wp.ts"
-import { POLLERR, POLLIN, newUserfaultfd, uffdApi, uffdPoll, userfaultfd } from "../mm/sys/userfaultfd.ts"
+import { POLLERR, POLLIN, newUserfaultfd, uffdApi, uffdPoll, uffdShut, userfaultfd } from "../mm/sys/userfaultfd.ts"
 import type { Fail } from "./Fail.ts"
 import type { Process } from "./process.ts"
 import type { AfterUnlock } from "./region.ts"
@@ -105,22 +105,50 @@ export class Descriptor {
     private readonly of?: Descriptor
   ) {}
 
-  /** Closes it, if the process did not end before, which did. */
+  /** Closes it and those of children, if the process did not end before, which did. Who still waits in a call of theirs is sent
+   * away: a reader holds the file.
+   */
   close(): Effect.Effect<void> {
-    const { pid, world } = this.p
-    this.shut((d) => {
-      const f = this.p.ended ? 0 : world.k.tasks.file(pid, d.fd)
-      if (f === 0) return
-      world.k.tasks.setFile(pid, d.fd, 0)
-      fput(world.k, f)
-    })
-    return releaseFiles(world)
+    const w = this.p.world
+    const last: Descriptor[] = []
+    this.shut(last)
+    for (const d of last) interruptReaders(w.k, d.file())
+    w.k.runs.flush()
+    return Effect.andThen(
+      Effect.forEach(last, (d) => d.closeOne(), { discard: true }),
+      releaseFiles(w)
+    )
   }
 
-  private shut(one: (d: Descriptor) => void): void {
+  private closeOne(): Effect.Effect<void> {
+    const { pid, world } = this.p
+    const { k } = world
+    const f = this.file()
+    return door(
+      world,
+      0,
+      () => uffdShut(k, f),
+      () => {
+        if (this.file() !== f) return Effect.void
+        k.tasks.setFile(pid, this.fd, 0)
+        fput(k, f)
+        return Effect.void
+      }
+    )
+  }
+
+  /** It and the children, from now on unusable; those that are open files still go to `last`. */
+  private shut(last: Descriptor[]): void {
+    for (const child of this.children) child.shut(last)
+    if (this.open && this.file() !== 0) last.push(this)
     this.open = false
-    for (const child of this.children) child.shut(one)
-    one(this)
+  }
+
+  /** Its open file; 0 if the process has ended, or has closed the number itself. */
+  private file(): File {
+    const { k } = this.p.world
+    const f = this.p.ended ? 0 : k.tasks.file(this.p.pid, this.fd)
+    return f !== 0 && k.files.kind(f) === FILE_UFFD ? f : 0
   }
 
   /** UFFDIO_API. @returns all features of the kernel | errno */
@@ -130,7 +158,7 @@ export class Descriptor {
     return r < 0 ? r : k.out[0]!
   }
 
-  api(wanted: readonly Feature[]): Effect.Effect<this, Fail<"EINVAL">> {
+  api(wanted: readonly Feature[]): Effect.Effect<this, Failure> {
     return this.asked(() => {
       const r = this.agree(sum(wanted, features))
       if (r < 0) return setupFailed<"EINVAL">("uffd_create_fd_api_failed", r)
@@ -230,15 +258,19 @@ export class Descriptor {
 
   readEvents(most = 16): Effect.Effect<readonly Event<never, AfterUnlock>[], Failure> {
     return Effect.suspend(() => {
-      const into = new Uint8Array(Math.max(0, Math.trunc(most)) * MESSAGE)
+      // Who waits is a run, so there are never more messages than those.
+      const room = Math.min(Math.max(0, Math.trunc(most)), this.p.world.k.runs.max)
+      const into = new Uint8Array(room * MESSAGE)
       return this.verb(
         (k, pid, fd) => uffdRead(k, pid, fd, into),
-        (n): Effect.Effect<readonly Event<never, AfterUnlock>[], Failure> =>
-          n === EAGAIN
-            ? Effect.succeed([])
-            : n < 0
-              ? askFailed("read", n, { count: into.length })
-              : Effect.succeed(Array.from({ length: n / MESSAGE }, (_, i) => eventOf(into, i * MESSAGE, this.adopt)))
+        (n): Effect.Effect<readonly Event<never, AfterUnlock>[], Failure> => {
+          const read = Array.from({ length: Math.max(0, n) / MESSAGE }, (_, i) =>
+            eventOf(into, i * MESSAGE, this.adopt)
+          )
+          // The section ended while it waited: what it read is nobody's, and who waits for an answer goes on with the close.
+          if (!this.isOpen()) return Effect.andThen(this.close(), failed<"EBADF">(EBADF))
+          return n < 0 && n !== EAGAIN ? askFailed("read", n, { count: into.length }) : Effect.succeed(read)
+        }
       )
     })
   }
@@ -255,7 +287,7 @@ export class Descriptor {
         this.p.world,
         this.p.pid,
         () => uffdPollWait(this.p.world.k, this.p.pid, this.fd),
-        (bits) => this.polled(bits) ?? Effect.succeed(false)
+        (bits) => (this.isOpen() ? this.polled(bits) : undefined) ?? Effect.succeed(false)
       )
       return Effect.map(Effect.timeoutOption(wait, duration), (ready) => Option.getOrElse(ready, () => false))
     })
@@ -287,7 +319,7 @@ export class Descriptor {
   private verb<A, E>(
     make: (k: Kernel, pid: number, fd: number) => Verb<StopName>,
     done: (r: number) => Effect.Effect<A, E>
-  ): Effect.Effect<A, E> {
+  ): Effect.Effect<A, E | Fail<"EBADF">> {
     return this.asked(() => door(this.p.world, this.p.pid, () => make(this.p.world.k, this.p.pid, this.fd), done))
   }
 
@@ -295,10 +327,10 @@ export class Descriptor {
     return this.of === undefined ? this.open : this.of.isOpen()
   }
 
-  private asked<A, E>(f: () => Effect.Effect<A, E>): Effect.Effect<A, E> {
-    return Effect.suspend(() => {
+  private asked<A, E>(f: () => Effect.Effect<A, E>): Effect.Effect<A, E | Fail<"EBADF">> {
+    return Effect.suspend((): Effect.Effect<A, E | Fail<"EBADF">> => {
       if (!this.isOpen()) return vmBugOn("a userfaultfd is used after its section closed it")
-      return this.p.ended ? failed<never>(-3) : f()
+      return this.p.ended ? failed<"EBADF">(EBADF) : f() // its descriptors went with it
     })
   }
 }

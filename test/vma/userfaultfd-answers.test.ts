@@ -1,12 +1,10 @@
 /** userfaultfd, the client's second half: answering, waking, hearing. A failed answer says in the log what was asked. */
-import { Clock, Effect, Fiber } from "effect"
-import { TestClock } from "effect/testing"
+import { Effect, Fiber } from "effect"
 import { MapFlags, ProtFlags, Task, Userfaultfd } from "pagewright"
 import { describe, expect, it } from "vitest"
 import { EINVAL } from "../../lib/flags/Errno.ts"
 import { runNow } from "../../lib/mm/sys/run-now.ts"
 import { uffdWriteprotect } from "../../lib/mm/sys/uffd-wp.ts"
-import { POLLERR, uffdPoll } from "../../lib/mm/sys/userfaultfd.ts"
 import { onProcess } from "../../lib/vma/process.ts"
 import { expectQuiet, failureOf, logged, memory, PAGE, page, run } from "./userfaultfd-support.ts"
 
@@ -18,22 +16,27 @@ describe("protecting", () => {
       Effect.gen(function* () {
         const at = yield* memory(2)
         yield* Task.store8(at, 1)
-        yield* Userfaultfd.open((fresh) =>
-          Effect.gen(function* () {
-            const uffd = yield* fresh.api(["PAGEFAULT_FLAG_WP"])
-            const range = yield* uffd.register(at, 2 * PAGE, ["WP"])
-            yield* range.changeProtection(at, PAGE, true, { dontWake: true })
-            const writer = yield* Effect.forkChild(Task.store8(at, 2))
-            expect(yield* uffd.readEvents()).toMatchObject([{ mode: "WP" }])
-            yield* range.changeProtection(at, PAGE, true)
-            yield* Effect.yieldNow
-            expect(writer.pollUnsafe()).toBeUndefined()
-            yield* range.changeProtection(at, PAGE, false)
-            yield* Fiber.join(writer)
-            yield* onProcess(({ pid, world: { k } }) =>
-              Effect.sync(() => expect(runNow(k, () => uffdWriteprotect(k, pid, 0, at, PAGE, 3))).toBe(EINVAL))
-            )
-          })
+        yield* Userfaultfd.open(
+          (fresh) =>
+            Effect.gen(function* () {
+              const uffd = yield* fresh.api(["PAGEFAULT_FLAG_WP"])
+              const range = yield* uffd.register(at, 2 * PAGE, ["WP"])
+              yield* range.changeProtection(at, PAGE, true, { dontWake: true })
+              const writer = yield* Effect.forkChild(Task.store8(at, 2))
+              yield* Effect.yieldNow
+              expect(yield* uffd.readEvents()).toMatchObject([{ mode: "WP" }])
+              for (const dontWake of [false, true]) {
+                yield* range.changeProtection(at, PAGE, true, { dontWake })
+                yield* Effect.yieldNow
+                expect(yield* uffd.readEvents(), "who is woken finds the page protected, and says so again").toEqual([])
+              }
+              yield* range.changeProtection(at, PAGE, false)
+              yield* Fiber.join(writer)
+              yield* onProcess(({ pid, world: { k } }) =>
+                Effect.sync(() => expect(runNow(k, () => uffdWriteprotect(k, pid, 0, at, PAGE, 3))).toBe(EINVAL))
+              )
+            }),
+          { nonBlocking: true }
         )
       })
     ))
@@ -247,8 +250,10 @@ describe("reading", () => {
               yield* Effect.yieldNow
               yield* Fiber.interrupt(reader)
             }
-            const faulter = yield* Effect.forkChild(Task.load8(at))
+            const reader = yield* Effect.forkChild(uffd.readEvents(3))
             yield* Effect.yieldNow
+            const faulter = yield* Effect.forkChild(Task.load8(at), { startImmediately: true })
+            yield* Fiber.interrupt(reader) // the message has woken it, and it has not gone on
             expect((yield* uffd.readEvents(3)).length).toBe(1)
             yield* range.zeroPage(at, PAGE)
             yield* Fiber.join(faulter)
@@ -329,106 +334,6 @@ describe("reading", () => {
               expect((yield* uffd.readEvents(3)).length).toBe(0)
             }),
           { nonBlocking: true }
-        )
-      })
-    ))
-})
-
-describe("polling", () => {
-  /** What waits for a message with the given timeout finds; the message comes after `ms`, or never. */
-  const polled = (timeout: number | "Infinity", ms?: number) =>
-    run(
-      Effect.gen(function* () {
-        const at = yield* memory(1)
-        return yield* Userfaultfd.open(
-          (fresh) =>
-            Effect.gen(function* () {
-              const uffd = yield* fresh.api([])
-              yield* uffd.register(at, PAGE, ["MISSING"])
-              const began = yield* Clock.currentTimeMillis
-              const poller = yield* Effect.forkChild(uffd.pollEvents(timeout))
-              yield* Effect.yieldNow
-              if (ms !== undefined) {
-                yield* TestClock.adjust(ms)
-                yield* Effect.forkChild(Task.load8(at))
-                yield* Effect.yieldNow
-              } else yield* TestClock.adjust(typeof timeout === "number" ? timeout : "1 hour")
-              const found = yield* Fiber.join(poller)
-              return [found, (yield* Clock.currentTimeMillis) - began] as const
-            }),
-          { nonBlocking: true }
-        )
-      }).pipe(Effect.provide(TestClock.layer()))
-    )
-
-  it("true as soon as there is a message, false when the time is over [U-PL-01] [U-PL-02]", async () => {
-    expect(await polled(100, 60)).toEqual([true, 60])
-    expect(await polled(100)).toEqual([false, 100])
-  })
-
-  it("no time is not to wait; for ever is to wait however long [U-PL-05]", async () => {
-    expect(await polled(0)).toEqual([false, 0])
-    expect(await polled("Infinity", 3_600_000)).toEqual([true, 3_600_000])
-  })
-
-  it("takes nothing: the message is still there to read", () =>
-    run(
-      Effect.gen(function* () {
-        const at = yield* memory(1)
-        yield* Userfaultfd.open(
-          (fresh) =>
-            Effect.gen(function* () {
-              const uffd = yield* fresh.api([])
-              yield* uffd.register(at, PAGE, ["MISSING"])
-              yield* Effect.forkChild(Task.load8(at))
-              expect([yield* uffd.pollEvents("Infinity"), yield* uffd.pollEvents()]).toEqual([true, true])
-              expect((yield* uffd.readEvents()).length).toBe(1)
-              expect(yield* uffd.pollEvents()).toBe(false)
-            }),
-          { nonBlocking: true }
-        )
-      })
-    ))
-
-  it("a descriptor that the process closed is false, and told [U-PL-03]", () =>
-    run(
-      Userfaultfd.open(
-        (fresh) =>
-          Effect.gen(function* () {
-            const uffd = yield* fresh.api([])
-            yield* onProcess((p) => {
-              const f = p.world.k.tasks.file(p.pid, 0)
-              return Effect.sync(() => p.world.k.tasks.setFile(p.pid, 0, 0)).pipe(
-                Effect.andThen(logged(uffd.pollEvents())),
-                Effect.map(([found, lines]) => {
-                  expect(found).toBe(false)
-                  expect(lines.map(({ message }) => message)).toEqual([
-                    "userfaultfd: poll failed: EBADF, bad file descriptor"
-                  ])
-                }),
-                Effect.ensuring(Effect.sync(() => p.world.k.tasks.setFile(p.pid, 0, f)))
-              )
-            })
-          }),
-        { nonBlocking: true }
-      )
-    ))
-
-  it("of a descriptor whose reads wait, poll(2) says POLLERR for ever: false, and nothing that compiles [U-PL-04]", () =>
-    run(
-      Effect.gen(function* () {
-        const at = yield* memory(1)
-        yield* Userfaultfd.open((fresh) =>
-          Effect.gen(function* () {
-            const uffd = yield* fresh.api([])
-            yield* uffd.register(at, PAGE, ["MISSING"])
-            yield* Effect.forkChild(Task.load8(at))
-            yield* Effect.yieldNow
-            yield* onProcess((p) => Effect.sync(() => expect(uffdPoll(p.world.k, p.pid, 0)).toBe(POLLERR)))
-            // INVARIANT: a program that got around the type of `pollEvents`.
-            const around = uffd as unknown as { pollEvents: (timeout: "Infinity") => Effect.Effect<boolean> }
-            expect(yield* around.pollEvents("Infinity")).toBe(false)
-          })
         )
       })
     ))

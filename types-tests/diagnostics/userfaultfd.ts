@@ -91,3 +91,28 @@ export const m59x = Userfaultfd.open((fresh) => Effect.asVoid(fresh.api(["PAGEFA
 export const m59b = Userfaultfd.open((fresh) => Effect.asVoid(fresh.api([])))
 //! refused
 export const m59bx = Userfaultfd.open((fresh) => fresh.api([]))
+
+//: M59c register for writes where it depends whether they were agreed on
+const [which, whichModes] = [Math.random() < 0.5 ? "PAGEFAULT_FLAG_WP" : "SIGBUS", Math.random() < 0.5 ? "MISSING" : "WP"] as const
+export const m59c = Userfaultfd.open((fresh) => Effect.gen(function*() {
+  const uffd = yield* fresh.api(["PAGEFAULT_FLAG_WP", which])
+  yield* uffd.register(at, one, ["WP"])
+}))
+//! refused
+export const m59cx = Userfaultfd.open((fresh) => Effect.gen(function*() {
+  const uffd = yield* fresh.api([which])
+  yield* uffd.register(at, one, ["WP"])
+}))
+
+//: M59d fill a range where it depends for what it was registered
+export const m59d = Userfaultfd.open((fresh) => Effect.gen(function*() {
+  const uffd = yield* fresh.api(["PAGEFAULT_FLAG_WP"])
+  const range = yield* uffd.register(at, one, ["MISSING", whichModes])
+  yield* range.zeroPage(at, one)
+}))
+//! refused
+export const m59dx = Userfaultfd.open((fresh) => Effect.gen(function*() {
+  const uffd = yield* fresh.api(["PAGEFAULT_FLAG_WP"])
+  const range = yield* uffd.register(at, one, [whichModes])
+  yield* range.zeroPage(at, one)
+}))

@@ -5,7 +5,7 @@
  *
  * @source fs/userfaultfd.c userfaultfd_read_iter, userfaultfd_ctx_read, resolve_userfault_fork (v6.18)
  */
-import { EAGAIN, EFAULT, EINVAL, OK } from "../../flags/Errno.ts"
+import { EAGAIN, EFAULT, EINTR, EINVAL, OK } from "../../flags/Errno.ts"
 import * as UFFD from "../../flags/UffdFlags.ts"
 import { fget, fput } from "../area/object.ts"
 import { isReadable } from "../area/uffd.ts"
@@ -24,8 +24,8 @@ import { installUffd, pollOf } from "./userfaultfd.ts"
 export const MESSAGE = 32
 
 /** Reads as many whole messages as fit into `into`; waits for the first one only, unless the descriptor does not wait.
- * @returns bytes | EBADF | ENOTTY | EINVAL no handshake, or no room for one message | EAGAIN nothing there | EMFILE, ENFILE no room
- *   for a child's descriptor: its event goes behind the others
+ * @returns bytes | EBADF | ENOTTY | EINVAL no handshake, or no room for one message | EAGAIN nothing there | EINTR | EMFILE, ENFILE
+ *   no room for a child's descriptor: its event goes behind the others
  * @locks none
  */
 export function* uffdRead(k: Kernel, task: Task, fd: Word, into: Uint8Array): Verb<"WAIT_UFFD" | "PREEMPT"> {
@@ -52,7 +52,7 @@ export function* uffdReadUser(k: Kernel, task: Task, f: File, addr: Word, len: n
 
 /** Hands out messages while there is room for one more. The first one is waited for.
  * @param put - stores a message at a byte; OK, or an errno, and it is lost
- * @returns bytes | EINVAL no room for one | EAGAIN | EMFILE, ENFILE | the errno of the first `put`
+ * @returns bytes | EINVAL no room for one | EAGAIN | EINTR | EMFILE, ENFILE | the errno of the first `put`
  */
 function* messages<W extends StopName>(
   k: Kernel,
@@ -68,12 +68,14 @@ function* messages<W extends StopName>(
   fget(k, f)
   try {
     let done = 0
+    let signal: number = OK
     while (done + MESSAGE <= room) {
       if (k.runs.preempt) yield k.runs.point()
       while (!isReadable(k, c)) {
         if (done > 0) return done
+        if (signal < 0) return signal
         if (!waits) return EAGAIN
-        yield* waitForMessage(k, c)
+        signal = yield* waitForMessage(k, c)
       }
       const taken = takeMessage(k, task, c, message)
       const stored = taken < 0 ? taken : put(message, done)
@@ -88,7 +90,7 @@ function* messages<W extends StopName>(
 }
 
 /** poll(2) without end: waits until there is a message.
- * @returns POLLIN | POLLERR reads could wait, or no handshake yet | EBADF | ENOTTY another kind of file
+ * @returns POLLIN | POLLERR reads could wait, or no handshake yet | EINTR | EBADF | ENOTTY another kind of file
  * @locks none
  * @source fs/userfaultfd.c userfaultfd_poll (v6.18)
  */
@@ -97,21 +99,37 @@ export function* uffdPollWait(k: Kernel, task: Task, fd: Word): Verb<"WAIT_UFFD"
   if (f < 0) return f
   fget(k, f)
   try {
-    for (;;) {
+    for (let signal: number = OK; ;) {
       const bits = pollOf(k, f)
       if (bits !== 0) return bits
-      yield* waitForMessage(k, k.files.private(f))
+      if (signal < 0) return signal
+      signal = yield* waitForMessage(k, k.files.private(f))
     }
   } finally {
     fput(k, f)
   }
 }
 
-/** Everybody who waits for a message is woken by the next one, and looks again. */
-function* waitForMessage(k: Kernel, c: Uffd): Verb<"WAIT_UFFD", void> {
+/** Whoever waits in read or poll of file `f` finds a signal, and ends with EINTR unless there is a message. Without it a close
+ * is no end: they hold the file.
+ * @locks none
+ * @source fs/userfaultfd.c userfaultfd_ctx_read (v6.18)
+ */
+export function interruptReaders(k: Kernel, f: File): void {
+  const c = k.files.private(f)
+  for (let r = 1; r < k.runs.limit(); r++) {
+    const [waitsFor, which] = k.runs.uffdWait(r)
+    if (waitsFor !== c || which !== Q_READERS) continue
+    if (k.runs.isQueued(r)) k.runs.wakeWaiter(r, EINTR)
+    else k.runs.reply[r] = EINTR // woken, and has not gone on yet
+  }
+}
+
+/** Everybody who waits for a message is woken by the next one, and looks again. @returns OK | EINTR a signal came */
+function* waitForMessage(k: Kernel, c: Uffd): Verb<"WAIT_UFFD"> {
   k.runs.a[k.runs.current] = c
   k.runs.enqueue(k.runs.uffdQueue(c, Q_READERS))
-  yield k.runs.stop<"WAIT_UFFD">(WAIT_UFFD | KILLABLE | (U_READ << 4))
+  return yield k.runs.stop<"WAIT_UFFD">(WAIT_UFFD | KILLABLE | (U_READ << 4))
 }
 
 /** Takes the next message out of its queue. @returns OK | errno, and it is the last of its queue now */

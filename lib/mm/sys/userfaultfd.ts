@@ -9,7 +9,7 @@ import { EBADF, EINVAL, EMFILE, ENFILE, ENOMEM, EPERM, OK } from "../../flags/Er
 import * as POLL from "../../flags/PollFlags.ts"
 import * as UFFD from "../../flags/UffdFlags.ts"
 import { mmapUnlock, tryMmap, WRITE } from "../area/mmap-lock.ts"
-import { closeFile } from "../area/object.ts"
+import { closeFile, fget, fput } from "../area/object.ts"
 import { isReadable, uffdCreate, uffdPut, wakeEverybody } from "../area/uffd.ts"
 import type { AreaStops } from "../area/vma.ts"
 import type { Verb } from "../base/stop.ts"
@@ -144,8 +144,27 @@ export function* drainReleased(k: Kernel): Verb<AreaStops> {
   return OK
 }
 
-/** Every area is unregistered, every waiter goes on. */
+/** What a program does that unregisters all it has and reads what is left, before it closes file `f`: a process that was
+ * forked has the file too, and would keep everybody waiting.
+ * @locks takes mmap write; not killable
+ */
+export function* uffdShut(k: Kernel, f: File): Verb<AreaStops> {
+  fget(k, f)
+  try {
+    yield* letGoOfAll(k, k.files.private(f))
+  } finally {
+    fput(k, f)
+  }
+  return OK
+}
+
 function* release(k: Kernel, c: Uffd): Verb<AreaStops, void> {
+  yield* letGoOfAll(k, c)
+  uffdPut(k, c)
+}
+
+/** Every area is unregistered, every waiter goes on. */
+function* letGoOfAll(k: Kernel, c: Uffd): Verb<AreaStops, void> {
   k.uffds.setReleased(c)
   const mm = k.uffds.mm(c)
   yield* whileUsed(k, mm, OK, function* (): Verb<AreaStops> {
@@ -158,5 +177,4 @@ function* release(k: Kernel, c: Uffd): Verb<AreaStops, void> {
     return OK
   })
   wakeEverybody(k, c)
-  uffdPut(k, c)
 }
