@@ -28,6 +28,7 @@ async function tryTarball(project: string): Promise<void> {
   await step("npm pack", "npm", ["pack", "--silent", "--ignore-scripts", "--pack-destination", project], root)
   const tarball = readdirSync(project).find((name) => name.endsWith(".tgz"))!
   await step("npm init", "npm", ["init", "-y"], project)
+  await step("npm pkg set", "npm", ["pkg", "set", "type=module"], project) // as the examples are
   // the examples use Node's own modules, whose types a user installs too
   await step("npm install", "npm", ["install", "--no-audit", "--no-fund", `./${tarball}`, nodeTypes], project)
   if (existsSync(join(root, "examples"))) cpSync(join(root, "examples"), join(project, "examples"), { recursive: true })

@@ -30,13 +30,15 @@ export class Fingerprint {
   #addPage(page: number, words: Int32Array, start: number): void {
     let [a, b, c, d] = [round(PRIME1, page), round(PRIME2, page), round(0, page), round(-PRIME1, page)]
     for (let at = start; at < start + WORDS; at += 4) {
-      a = round(a, words[at] ?? 0)
-      b = round(b, words[at + 1] ?? 0)
-      c = round(c, words[at + 2] ?? 0)
-      d = round(d, words[at + 3] ?? 0)
+      a = round(a, words[at]!)
+      b = round(b, words[at + 1]!)
+      c = round(c, words[at + 2]!)
+      d = round(d, words[at + 3]!)
     }
-    const lanes = this.#lanes
-    for (const [i, lane] of [a, b, c, d].entries()) lanes[i] = (lanes[i] ?? 0) + lane
+    this.#lanes[0]! += a
+    this.#lanes[1]! += b
+    this.#lanes[2]! += c
+    this.#lanes[3]! += d
   }
 
   toString(): string {
