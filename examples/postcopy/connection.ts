@@ -1,5 +1,5 @@
 /** One TCP connection of a migration: messages go, messages come, and both end in `Lost`. On this host only. */
-import { type AddressInfo, createConnection, createServer, type Socket } from "node:net"
+import { createConnection, createServer, type Server, type Socket } from "node:net"
 import { Cause, Data, Effect, Queue } from "effect"
 import { Decoder, encode, Garbled, type Message } from "./wire.ts"
 
@@ -33,6 +33,7 @@ const over = (socket: Socket) =>
       else if (Queue.sizeUnsafe(inbox) > 0) socket.pause()
     })
     socket.once("close", () => end(gone))
+    if (socket.destroyed) end(gone) // it closed before anybody listened
     socket.setNoDelay(true)
     yield* Effect.addFinalizer(() => Effect.sync(() => socket.destroy()))
 
@@ -78,7 +79,7 @@ const drained = (socket: Socket) =>
 export const listen = Effect.gen(function* () {
   const sockets = yield* Queue.unbounded<Socket>()
   const server = yield* Effect.acquireRelease(
-    Effect.callback<ReturnType<typeof createServer>, Lost>((resume) => {
+    Effect.callback<Server, Lost>((resume) => {
       const listening = createServer((socket) => {
         socket.on("error", () => {}) // "close" follows
         Queue.offerUnsafe(sockets, socket)
@@ -88,7 +89,7 @@ export const listen = Effect.gen(function* () {
     }),
     (listening) => Effect.sync(() => listening.close())
   )
-  const address: AddressInfo | string | null = server.address()
+  const address = server.address()
   const port = typeof address === "object" && address !== null ? address.port : 0
   return { port, accept: Effect.flatMap(Queue.take(sockets), over) }
 })

@@ -1,5 +1,5 @@
 /**
- * A fingerprint of memory, 128 bits, that can be taken in any order of its pages: on one side they come as the network has
+ * A fingerprint of memory, 128 bits, that is the same in whichever order its pages are added: on one side they come as the network has
  * it. It is the sum of all pages' hashes, in four lanes; that of a page goes over its words as xxHash does, and begins with
  * the number of the page.
  */

@@ -1,6 +1,6 @@
 /**
  * Post-copy live migration: a task stops here and goes on at once in another process of the host, on a kernel of its own,
- * before it has any of its memory there. What it touches is fetched when it touches it; the rest comes in the background.
+ * before its memory is there. What it touches is fetched when it touches it; the rest comes in the background.
  *
  *     source                            destination
  *     starts it, connects               probe: can userfaultfd do it?

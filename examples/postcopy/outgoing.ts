@@ -96,7 +96,8 @@ export const send = <E1, R1, E2, R2>(
         for (const message of yield* messagesOf(address, page, count, false)) yield* connection.send(message)
       }
     })
-    return yield* Effect.all([listen, answer, stream], { concurrency: "unbounded", discard: true })
+    yield* Effect.all([listen, answer, stream], { concurrency: "unbounded", discard: true })
+    return yield* Effect.never
   })
 
 /** The destination is back: what it has not got must be sent again. It says so first. */

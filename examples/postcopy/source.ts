@@ -34,11 +34,11 @@ const compare = (what: string, there: string, here: string) =>
 /** Has the pages sent, over one connection after the other. The first is cut in the middle. */
 const deliver = (out: Outgoing, first: Connection, server: Server, heard: Heard) =>
   Effect.gen(function* () {
-    let cutAt = 0
+    let isCut = false
     const cutOnce = (connection: Connection) =>
       Effect.suspend(() => {
-        if (cutAt > 0 || out.sent.size < out.layout.pages / 2) return Effect.void
-        cutAt = performance.now()
+        if (isCut || out.sent.size < out.layout.pages / 2) return Effect.void
+        isCut = true
         return Effect.andThen(connection.cut, tell(`the connection is cut; ${out.sent.size} pages were sent`))
       })
     const hear = (connection: Connection) =>
@@ -52,19 +52,20 @@ const deliver = (out: Outgoing, first: Connection, server: Server, heard: Heard)
       )
     // What it takes to run the next instruction comes first, and comes alone.
     const running = Deferred.await(heard.running)
+    /** Until the connection is lost; answers when that was. */
     const over = (connection: Connection) =>
-      send(out, connection, hear(connection), Effect.andThen(running, cutOnce(connection)))
-    const back = Effect.gen(function* () {
-      const connection = yield* server.accept
-      yield* resume(out, connection)
-      yield* tell(`the destination is back after ${since(cutAt)}; it has ${out.sent.size} pages`)
-      yield* over(connection)
-    })
-    yield* over(first).pipe(Effect.catchTag("Lost", () => Effect.void))
-    return yield* back.pipe(
-      Effect.catchTag("Lost", () => Effect.void),
-      Effect.forever
-    )
+      send(out, connection, hear(connection), Effect.andThen(running, cutOnce(connection))).pipe(
+        Effect.catchTag("Lost", () => Effect.sync(() => performance.now()))
+      )
+    const overAnother = (lost: number) =>
+      Effect.gen(function* () {
+        const connection = yield* server.accept
+        yield* resume(out, connection)
+        yield* tell(`the destination is back after ${since(lost)}; it has ${out.sent.size} pages`)
+        return yield* over(connection)
+      }).pipe(Effect.catchTag("Lost", () => Effect.succeed(lost)))
+    let lost = yield* over(first)
+    for (;;) lost = yield* overAnother(lost)
   })
 
 /** Runs a task with so many pages of data, and has it migrate in the middle of its work. */
