@@ -1,8 +1,8 @@
 /**
  * Builds `lib` into `dist`: plain tsc, one file for one file, then removes what has no source any more.
- * `--if-stale` does nothing when every file of `dist` is newer than its source.
+ * Links the command, so that `npx pagewright` works in a clone. `--if-stale` does nothing when every file of `dist` is newer than its source.
  */
-import { chmodSync, existsSync, readdirSync, rmSync, statSync } from "node:fs"
+import { chmodSync, existsSync, readdirSync, rmSync, statSync, symlinkSync } from "node:fs"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { root, run } from "./run.ts"
@@ -36,8 +36,20 @@ export async function build(): Promise<number> {
     if (source !== undefined && !existsSync(join(lib, `${source}.ts`))) rmSync(join(dist, name), { force: true })
   }
   const bin = join(dist, "cli", "bin.js")
-  if (existsSync(bin)) chmodSync(bin, 0o755)
+  if (existsSync(bin)) {
+    chmodSync(bin, 0o755)
+    linkCommand()
+  }
   return code
+}
+
+/** Puts the command where npx looks, as npm does for whoever installs the package, but not in the package's own folder. */
+function linkCommand(): void {
+  const folder = join(root, "node_modules", ".bin")
+  const command = join(folder, "pagewright")
+  if (process.platform === "win32" || !existsSync(folder)) return
+  rmSync(command, { force: true })
+  symlinkSync(join("..", "..", "dist", "cli", "bin.js"), command)
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
