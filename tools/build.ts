@@ -1,6 +1,6 @@
 /**
- * Builds `lib` into `dist`: plain tsc, one file for one file, then removes what has no source any more.
- * Links the command, so that `npx pagewright` works in a clone. `--if-stale` does nothing when every file of `dist` is newer than its source.
+ * Builds `lib` into `dist`: plain tsc, one file for one file, then removes what has no source any more, and links the command,
+ * so that `npx pagewright` works in a clone. `--if-stale` does nothing when every file of `dist` is newer than its source.
  */
 import { chmodSync, existsSync, readdirSync, rmSync, statSync, symlinkSync } from "node:fs"
 import { join } from "node:path"
