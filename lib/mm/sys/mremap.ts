@@ -117,15 +117,15 @@ export function* mremap(
     if (killed) dropTold(k, q)
   }
   if (r < 0) forgetMove(k, q)
-  if (q.moved !== 0 || q.early.length + q.late.length > 0) yield* tell(k, q, r)
-  if (r < 0) return r
-  if (q.populate) yield* mmPopulate(k, mm, r + q.newLen - grown, r + q.newLen, false)
-  return addrOf(r)
+  const fill = r >= 0 && q.populate ? grown : 0
+  if (fill > 0 || q.moved !== 0 || q.early.length + q.late.length > 0) yield* finish(k, q, r, fill)
+  return r < 0 ? r : addrOf(r)
 }
 
-/** Tells userfaultfds what has happened, one after another. */
-function* tell(k: Kernel, q: Remap, r: number): Verb<"WAIT_UFFD", void> {
+/** Brings in the last `fill` pages, and tells userfaultfds after that what has happened, one after another. */
+function* finish(k: Kernel, q: Remap, r: number, fill: number): Verb<FaultStops, void> {
   try {
+    if (fill > 0) yield* mmPopulate(k, q.mm, r + q.newLen - fill, r + q.newLen, false)
     yield* userfaultfdUnmapComplete(k, q.early)
     const c = q.moved
     q.moved = 0

@@ -67,6 +67,14 @@ describe("mremap that is told of", () => {
     expect(follow(f, u, v)).toBe("unmap a10 a12, unmap a10 a12, remap a0 a10 2, unmap a0 a2, a10")
     expect([p.areas(), u.poll, v.poll]).toEqual([["a10+2 rw-p um"], "", ""])
   })
+  it("brings the new pages of locked memory in before it tells of anything", () => {
+    const p = world("a.........a")
+    p.write("a0")
+    p.mlock("a0")
+    const u = uffd(p, "a10", BOTH)
+    const f = moving(p, "a0", [1, 3], "a10")
+    expect([f.state, p.pages("a10+3"), follow(f, u)]).toEqual(["waits", "AAA", "unmap a10 a13, a10"])
+  })
   it("keeps pages from coming until the last of its messages was read", () => {
     const p = world("a.b")
     const u = uffd(p, "a0", BOTH)
