@@ -101,6 +101,35 @@ describe.each([false, true])("an answer that is asked not to wake: %s", (dontWak
     ))
 })
 
+describe("waking several", () => {
+  it("who came last goes on first: those who look in vain are told of the other way round", () =>
+    run(
+      Effect.gen(function* () {
+        const at = yield* memory(3)
+        yield* Userfaultfd.open(
+          (fresh) =>
+            Effect.gen(function* () {
+              const uffd = yield* fresh.api([])
+              const range = yield* uffd.register(at, 3 * PAGE, ["MISSING"])
+              const readers = yield* Effect.forEach([0, 1, 2], (i) => Effect.forkChild(read(at + i * PAGE)))
+              const told = Effect.gen(function* () {
+                yield* Effect.repeat(Effect.yieldNow, { times: 4 })
+                return (yield* uffd.readEvents()).map((e) => (e._tag === "Pagefault" ? (e.address - at) / PAGE : -1))
+              })
+              expect(yield* told).toEqual([0, 1, 2])
+              yield* uffd.wakeup(at, 3 * PAGE)
+              expect(yield* told).toEqual([2, 1, 0])
+              yield* uffd.wakeup(at, 3 * PAGE)
+              expect(yield* told).toEqual([0, 1, 2])
+              yield* range.zeroPage(at, 3 * PAGE)
+              expect(yield* Effect.forEach(readers, Fiber.join)).toEqual([0, 0, 0])
+            }),
+          { nonBlocking: true }
+        )
+      })
+    ))
+})
+
 describe("a page that comes protected", () => {
   it("by copyPage of bytes or of an address: its first write waits, and only where it was asked for", () =>
     run(

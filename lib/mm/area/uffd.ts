@@ -99,18 +99,16 @@ export function wakeUserfault(k: Kernel, c: Uffd, start: number, end: number): v
   wakeFaults(k, k.runs.uffdQueue(c, Q_READ), start, end)
 }
 
-function wakeFaults(k: Kernel, q: number, start: number, end: number): void {
-  for (let r = k.runs.firstWaiter(q); r !== 0;) {
-    const next = k.runs.nextWaiter(r)
-    const at = k.uffds.word(r, 0)
-    if (start <= at && at < end) k.runs.wakeWaiter(r, OK)
-    r = next
-  }
+/** Who came last goes on first: messages are read in the order in which they came, but waiters are woken from the other end. */
+function wakeFaults(k: Kernel, q: number, start: number, end: number, r = k.runs.firstWaiter(q)): void {
+  if (r === 0) return
+  wakeFaults(k, q, start, end, k.runs.nextWaiter(r))
+  const at = k.uffds.word(r, 0)
+  if (start <= at && at < end) k.runs.wakeWaiter(r, OK)
 }
 
 function wakeAllOf(k: Kernel, c: Uffd, which: number): void {
-  const q = k.runs.uffdQueue(c, which)
-  for (let r = k.runs.firstWaiter(q); r !== 0; r = k.runs.firstWaiter(q)) k.runs.wakeWaiter(r, OK)
+  wakeFaults(k, k.runs.uffdQueue(c, which), -Infinity, Infinity)
 }
 
 /** There is something to read: everybody who waits for that looks again. */

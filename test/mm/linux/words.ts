@@ -58,7 +58,7 @@ const signals: Readonly<Record<number, string>> = {
   [FAULT_MAPERR]: "SEGV_MAPERR",
   [FAULT_ACCERR]: "SEGV_ACCERR",
   [FAULT_SIGBUS]: "SIGBUS",
-  [FAULT_HWPOISON]: "SIGBUS_MCEERR",
+  [FAULT_HWPOISON]: "SIGBUS_POISON",
   [FAULT_OOM]: "OOM",
   [FAULT_GP]: "SEGV_GP"
 }

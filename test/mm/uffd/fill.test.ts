@@ -180,7 +180,7 @@ describe("UFFDIO_POISON", () => {
     u.register("a3")
     const w = touch(p, "a0")
     expect([u.poison("a0"), u.poison("a3"), u.poison("a1"), u.poison("a0")]).toEqual(["ok", "ok", "EEXIST", "EEXIST"])
-    expect([w.state, p.read("a0"), p.write("a0"), p.write("a3")]).toEqual(Array(4).fill("SIGBUS_MCEERR"))
+    expect([w.state, p.read("a0"), p.write("a0"), p.write("a3")]).toEqual(Array(4).fill("SIGBUS_POISON"))
   })
 })
 

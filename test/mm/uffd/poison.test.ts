@@ -7,7 +7,7 @@ import { NONE, RW } from "../linux/words.ts"
 import { world } from "../linux/world.ts"
 import { MINOR, MISSING, seen, touch, uffd, WP } from "./uffd.ts"
 
-const GONE = "SIGBUS_MCEERR"
+const GONE = "SIGBUS_POISON"
 
 describe("poison in private memory", () => {
   it("is written over by COPY; ZEROPAGE and POISON find it there; write protection passes over it", () => {

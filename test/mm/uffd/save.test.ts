@@ -38,7 +38,7 @@ describe("a machine with a userfaultfd that is saved", () => {
     const [q, after] = restored(p, before)
     for (const u of [before, other]) expect(info(q, new Uffd(q, u.fd))).toBe(info(p, u))
     expect(q.areas()).toEqual(p.areas())
-    expect([q.read("a6"), new Uffd(q, other.fd).poll, after.poll]).toEqual(["SIGBUS_MCEERR", "ERR", ""])
+    expect([q.read("a6"), new Uffd(q, other.fd).poll, after.poll]).toEqual(["SIGBUS_POISON", "ERR", ""])
 
     const all = [touch(q, "a0", WRITE, 5), touch(q, "a3", WRITE), touch(q, "a4", WRITE)]
     expect(after.read()).toEqual([

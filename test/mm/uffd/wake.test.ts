@@ -166,8 +166,8 @@ describe("what happens under a fault that waits comes out when it is woken", () 
     ["mprotect to nothing", (p) => p.mprotect("a1", NONE), "waits", "SEGV_ACCERR"],
     ["mprotect to read-only", (p) => p.mprotect("a1", RO), "waits", "SEGV_ACCERR"],
     ["a guard", (p) => p.madvise("a1", GUARD_INSTALL), "waits", "SEGV_MAPERR"],
-    ["poison", (_, u) => u.poison("a1"), "SIGBUS_MCEERR", "SIGBUS_MCEERR"],
-    ["poison that does not wake", (_, u) => u.poison("a1", 1), "waits", "SIGBUS_MCEERR"],
+    ["poison", (_, u) => u.poison("a1"), "SIGBUS_POISON", "SIGBUS_POISON"],
+    ["poison that does not wake", (_, u) => u.poison("a1", 1), "waits", "SIGBUS_POISON"],
     ["DONTNEED", (p) => p.madvise("a1", DONTNEED), "waits", "waits"],
     [
       "a page that comes without waking, and goes again",
