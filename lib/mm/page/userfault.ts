@@ -90,6 +90,7 @@ export function* userfaultWait(
     k.runs.at[r] = at
     k.runs.enqueue(k.runs.uffdQueue(c, Q_PENDING))
     wakeReaders(k, c)
+    // UNLIKE LINUX: there are no signal handlers here, for which the kernel lets a fault go and take its message along
     yield k.runs.stop<"WAIT_UFFD">(WAIT_UFFD | KILLABLE | (U_FAULT << 4))
     return FAULT_OK
   } finally {

@@ -64,6 +64,7 @@ export function* discard(
   const c = lock === undefined ? 0 : userfaultfdRemove(k, v)
   if (c === 0 || lock === undefined) return drop(k, v, start, end, advice)
   letWalkGo(k, lock)
+  // UNLIKE LINUX: the pages stay if the caller is killed here; Linux drops them, of a process that ends in any case
   yield* userfaultfdRemoveComplete(k, c, start, end)
   yield* goOnWalking(k, lock)
   const now = k.maple.lookup(lock.mm, start)
