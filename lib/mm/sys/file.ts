@@ -1,6 +1,7 @@
 /** System calls on files, as far as they change what is mapped: read, write, truncate, punch. Floor 6.
  * @source mm/shmem.c shmem_file_write_iter, shmem_fallocate, shmem_setattr (v6.18)
  */
+import * as FALLOC from "../../flags/FallocFlags.ts"
 import * as SEAL from "../../flags/SealFlags.ts"
 import {
   EBADF,
@@ -15,19 +16,23 @@ import {
   ESPIPE,
   OK
 } from "../../flags/Errno.ts"
+import { dropCached, fget, fput } from "../area/object.ts"
 import type { Verb } from "../base/stop.ts"
-import { lowBits, registerOf, TASK_SIZE, type Word } from "../base/units.ts"
+import { lowBits, type PgOff, registerOf, TASK_SIZE, type Word } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { isOwnerOrCapable, readObject, writeBegin, writeEnd } from "../object/file.ts"
 import { shmemAddPage } from "../object/shmem.ts"
 import { punchHole, truncateObject } from "../object/truncate.ts"
 import type { FaultStops } from "../page/fault.ts"
 import {
+  type File,
   FILE_DEVICE,
   FILE_DIR,
   FILE_HUGETLB,
+  FILE_PIDFD,
   FILE_PIPE,
   FILE_PROC,
+  FILE_PROC_PAGEMAP,
   FILE_REGULAR,
   FILE_SECRET,
   FILE_SHMEM,
@@ -35,15 +40,15 @@ import {
   FILE_UFFD_DEVICE,
   FILE_ZERO,
   FMODE_READ,
-  FMODE_WRITE
+  FMODE_WRITE,
+  type Obj
 } from "../store/files.ts"
+import type { Mm } from "../store/mms.ts"
 import { F_DIRTY, F_UPTODATE } from "../store/frames.ts"
 import { MAX_INDEX } from "../store/xarray.ts"
 import { preadProc } from "../proc/file.ts"
 import { copyFromUserNow, copyToUser, faultInReadable } from "./usercopy.ts"
 
-const FALLOC_KEEP_SIZE = 1
-const FALLOC_PUNCH_HOLE = 2
 /** MAX_RW_COUNT: more is not moved by one call. */
 export const MAX_RW = 0x7fff_f000
 const signed = (x: Word): bigint => BigInt.asIntN(64, registerOf(x))
@@ -55,9 +60,15 @@ function seekable(k: Kernel, task: number, fd: Word, mode: number, off: Word): n
   if (f === 0) return EBADF
   const kind = k.files.kind(f)
   if (kind === FILE_PIPE || kind === FILE_SECRET || kind === FILE_UFFD) return ESPIPE
+  if (mode === FMODE_WRITE && kind === FILE_PROC && (k.files.flags(f) & FILE_PROC_PAGEMAP) === 0) return ESPIPE
   if ((k.files.mode(f) & mode) === 0) return EBADF
-  return k.files.kind(f) === FILE_DIR ? EISDIR : f
+  if (kind === FILE_DIR) return EISDIR
+  return (mode === FMODE_READ ? UNREADABLE : UNWRITABLE).has(kind) ? EINVAL : f
 }
+
+/** Files that cannot be read, and files that cannot be written. */
+const UNREADABLE: ReadonlySet<number> = new Set([FILE_DEVICE, FILE_PIDFD, FILE_UFFD_DEVICE])
+const UNWRITABLE: ReadonlySet<number> = new Set([FILE_DEVICE, FILE_HUGETLB, FILE_PIDFD, FILE_PROC, FILE_UFFD_DEVICE])
 
 /** Reads into `into` from byte `off` of an open file; one of /proc may have to wait: `preadUser`.
  * @returns bytes read, 0 at the end | EINVAL negative offset, or of /proc | EBADF | ESPIPE | EISDIR
@@ -65,14 +76,18 @@ function seekable(k: Kernel, task: number, fd: Word, mode: number, off: Word): n
 export function pread(k: Kernel, task: number, fd: Word, into: Uint8Array, off: Word): number {
   const f = seekable(k, task, fd, FMODE_READ, off)
   if (f < 0) return f
+  return k.files.kind(f) === FILE_PROC ? EINVAL : readBytes(k, f, into, Number(signed(off)))
+}
+
+/** Reads into `into` from byte `from` of a file that has bytes. */
+function readBytes(k: Kernel, f: File, into: Uint8Array, from: number): number {
   const kind = k.files.kind(f)
   if (kind === FILE_ZERO) {
     into.fill(0)
     return into.length
   }
-  if (kind === FILE_HUGETLB) return readHoles(k, k.files.obj(f), Number(signed(off)), into)
-  if (kind === FILE_DEVICE || kind === FILE_PROC || kind === FILE_UFFD_DEVICE) return EINVAL
-  return readObject(k, k.files.obj(f), Number(signed(off)), into)
+  if (kind === FILE_HUGETLB) return readHoles(k, k.files.obj(f), from, into)
+  return readObject(k, k.files.obj(f), from, into)
 }
 
 /** Reads zeroes up to the end. */
@@ -88,9 +103,7 @@ function readHoles(k: Kernel, o: number, from: number, into: Uint8Array): number
 export function pwrite(k: Kernel, task: number, fd: Word, data: Uint8Array, off: Word): number {
   const f = seekable(k, task, fd, FMODE_WRITE, off)
   if (f < 0) return f
-  const kind = k.files.kind(f)
-  if (kind === FILE_ZERO) return data.length
-  if (UNWRITABLE.has(kind)) return EINVAL
+  if (k.files.kind(f) === FILE_ZERO) return data.length
   const o = k.files.obj(f)
   const to = Number(signed(off))
   for (let done = 0; done < data.length;) {
@@ -123,7 +136,7 @@ export const isUser = (addr: Word, len: Word): boolean => registerOf(addr) + reg
 /** Does a file reach that far (rw_verify_area)? Offsets are signed. */
 const isOffset = (off: Word, len: Word): boolean => signed(off) + registerOf(len) < 2n ** 63n
 
-/** pread into the caller's own memory, page by page of the file: short where that memory ends.
+/** pread into the caller's own memory, page by page of the file: short where that memory ends. The file stays open meanwhile.
  * @returns bytes read | EFAULT none could be stored | as `pread`
  */
 export function* preadUser(k: Kernel, task: number, fd: Word, addr: Word, len: Word, off: Word): Verb<FaultStops> {
@@ -132,22 +145,27 @@ export function* preadUser(k: Kernel, task: number, fd: Word, addr: Word, len: W
   if (!isUser(addr, len)) return EFAULT
   if (!isOffset(off, len)) return EINVAL
   const want = Math.min(Number(registerOf(len)), MAX_RW)
-  if (k.files.kind(f) === FILE_PROC) return yield* preadProc(k, task, f, addr, want, off)
-  const from = Number(signed(off))
-  for (let done = 0; done < want;) {
-    const bytes = new Uint8Array(Math.min(4096 - ((from + done) % 4096), want - done))
-    const n = pread(k, task, fd, bytes, from + done)
-    if (n <= 0) return done > 0 ? done : n
-    const missed = yield* copyToUser(k, k.tasks.mm(task), Number(registerOf(addr)) + done, bytes.subarray(0, n))
-    done += n - missed
-    if (missed > 0) return done > 0 ? done : EFAULT
+  fget(k, f)
+  try {
+    if (k.files.kind(f) === FILE_PROC) return yield* preadProc(k, task, f, addr, want, off)
+    const from = Number(signed(off))
+    for (let done = 0; done < want;) {
+      const bytes = new Uint8Array(Math.min(4096 - ((from + done) % 4096), want - done))
+      const n = readBytes(k, f, bytes, from + done)
+      if (n <= 0) return done > 0 ? done : n
+      const missed = yield* copyToUser(k, k.tasks.mm(task), Number(registerOf(addr)) + done, bytes.subarray(0, n))
+      done += n - missed
+      if (missed > 0) return done > 0 ? done : EFAULT
+    }
+    return want
+  } finally {
+    fput(k, f)
   }
-  return want
 }
 
 /** pwrite from the caller's own memory, page by page of the file: short where that memory ends. A page is got first, and
  * only if nothing could be copied into it is the memory faulted in; so a write that fails has made the file as long as
- * the place where it began.
+ * the place where it began. The file stays open meanwhile.
  * @returns bytes written | EFAULT none could be read | as `pwrite`
  * @source mm/filemap.c generic_perform_write (v6.18)
  */
@@ -157,43 +175,46 @@ export function* pwriteUser(k: Kernel, task: number, fd: Word, addr: Word, len: 
   if (!isUser(addr, len)) return EFAULT
   if (!isOffset(off, len)) return EINVAL
   const want = Math.min(Number(registerOf(len)), MAX_RW)
-  const kind = k.files.kind(f)
-  if (kind === FILE_ZERO) return want
-  if (UNWRITABLE.has(kind)) return EINVAL
+  if (k.files.kind(f) === FILE_ZERO) return want
   const mm = k.tasks.mm(task)
   const o = k.files.obj(f)
-  for (let done = 0; done < want;) {
-    const at = Number(signed(off)) + done
-    const from = Number(registerOf(addr)) + done
-    const n = Math.min(4096 - (at % 4096), want - done)
-    const p = pageToWrite(k, o, at, n)
-    if (p < 0) return done > 0 ? done : p
-    const here = p * 4096 + (at % 4096)
-    const copied = copyFromUserNow(k, mm, from, k.frames.bytes.subarray(here, here + n))
-    writeEnd(k, o, p, at + copied)
-    done += copied
-    if (copied > 0) continue
-    const missed = yield* faultInReadable(k, mm, from, n)
-    if (missed === n) return done > 0 ? done : EFAULT
+  fget(k, f)
+  try {
+    for (let done = 0; done < want;) {
+      const at = Number(signed(off)) + done
+      const from = Number(registerOf(addr)) + done
+      const n = Math.min(4096 - (at % 4096), want - done)
+      const p = pageToWrite(k, o, at, n)
+      if (p < 0) return done > 0 ? done : p
+      const here = p * 4096 + (at % 4096)
+      const copied = copyFromUserNow(k, mm, from, k.frames.bytes.subarray(here, here + n))
+      writeEnd(k, o, p, at + copied)
+      done += copied
+      if (copied > 0) continue
+      const missed = yield* faultInReadable(k, mm, from, n)
+      if (missed === n) return done > 0 ? done : EFAULT
+    }
+    return want
+  } finally {
+    fput(k, f)
   }
-  return want
 }
-
-/** Files that cannot be written. */
-const UNWRITABLE: ReadonlySet<number> = new Set([FILE_DEVICE, FILE_HUGETLB, FILE_PROC, FILE_UFFD_DEVICE])
 
 /** Files that have a size. */
 const SIZED: ReadonlySet<number> = new Set([FILE_REGULAR, FILE_SHMEM, FILE_SECRET, FILE_HUGETLB])
 
 /** Sets the size of an open file; that of secret memory once.
- * @returns OK | EINVAL negative, not writable, nothing with a size, no multiple of its huge pages | EBADF | EPERM sealed | EFBIG
+ * @returns OK | EINVAL negative, not writable, nothing with a size, no multiple of its huge pages | EBADF | EPERM sealed | EFBIG |
+ *   EOPNOTSUPP a process
  */
 export function ftruncate(k: Kernel, task: number, fd: Word, size: Word): number {
   if (signed(size) < 0n) return EINVAL
   const f = k.tasks.file(task, lowBits(fd))
   if (f === 0) return EBADF
   const kind = k.files.kind(f)
-  if ((k.files.mode(f) & FMODE_WRITE) === 0 || !SIZED.has(kind)) return EINVAL
+  if ((k.files.mode(f) & FMODE_WRITE) === 0) return EINVAL
+  if (kind === FILE_PROC) return OK // it has the size that it has
+  if (!SIZED.has(kind)) return kind === FILE_PIDFD ? EOPNOTSUPP : EINVAL
   const o = k.files.obj(f)
   const to = Number(signed(size))
   if (kind === FILE_SECRET && k.files.size[o] !== 0) return EINVAL
@@ -221,28 +242,36 @@ export function fchmod(k: Kernel, task: number, fd: Word, mode: Word): number {
   return OK
 }
 
-/** Allocates or punches out bytes `[off, off + len)` of an open file.
- * @returns OK | EINVAL | EBADF | ESPIPE | ENODEV | EOPNOTSUPP modes that shared memory does not have | EPERM sealed | ENOSPC | EFBIG
+/** Modes that some file has, KEEP_SIZE among them where it is allowed. */
+const MODES: ReadonlySet<number> = new Set([0, 1, 3, 8, 0x10, 0x11, 0x20, 0x40, 0x41, 0x80])
+/** Files that are no files but devices, to fallocate. */
+const NO_FILES: ReadonlySet<number> = new Set([FILE_ZERO, FILE_DEVICE, FILE_UFFD_DEVICE])
+/** Files whose pages can be allocated. */
+const ALLOCATED: ReadonlySet<number> = new Set([FILE_REGULAR, FILE_SHMEM, FILE_HUGETLB])
+
+/** Allocates or punches out bytes `[off, off + len)` of an open file. What fails has allocated nothing.
+ * @returns OK | EINVAL | EBADF | ESPIPE | EISDIR | ENODEV | EOPNOTSUPP modes that shared memory does not have, or a file that
+ *   has none | EPERM sealed | ENOSPC | EFBIG
+ * @source fs/open.c vfs_fallocate; mm/shmem.c shmem_fallocate (v6.18)
  */
 export function fallocate(k: Kernel, task: number, fd: Word, mode: Word, off: Word, len: Word): number {
   const f = k.tasks.file(task, lowBits(fd))
   if (f === 0) return EBADF
   const m = lowBits(mode)
   if (signed(off) < 0n || signed(len) <= 0n) return EINVAL
-  if ((m & ~(FALLOC_KEEP_SIZE | FALLOC_PUNCH_HOLE | 0x78)) !== 0) return EOPNOTSUPP
-  if ((m & FALLOC_PUNCH_HOLE) !== 0 && (m & FALLOC_KEEP_SIZE) === 0) return EOPNOTSUPP
+  if (!MODES.has(m)) return EOPNOTSUPP
   if ((k.files.mode(f) & FMODE_WRITE) === 0) return EBADF
   const kind = k.files.kind(f)
   if (kind === FILE_PIPE) return ESPIPE
   if (kind === FILE_DIR) return EISDIR
-  if (!SIZED.has(kind)) return ENODEV
-  if (kind === FILE_SECRET) return EOPNOTSUPP
-  if ((m & ~(FALLOC_KEEP_SIZE | FALLOC_PUNCH_HOLE)) !== 0) return EOPNOTSUPP
+  if (NO_FILES.has(kind)) return ENODEV
+  if (!isOffset(off, len)) return EFBIG
+  if (!ALLOCATED.has(kind) || (m & ~(FALLOC.KEEP_SIZE | FALLOC.PUNCH_HOLE)) !== 0) return EOPNOTSUPP
   const o = k.files.obj(f)
   const from = Number(signed(off))
   const to = from + Number(signed(len))
   const seals = k.files.seals(o)
-  if ((m & FALLOC_PUNCH_HOLE) !== 0) {
+  if ((m & FALLOC.PUNCH_HOLE) !== 0) {
     if ((seals & (SEAL.WRITE | SEAL.FUTURE_WRITE)) !== 0) return EPERM
     punchHole(k, o, from, to)
     return OK
@@ -250,15 +279,31 @@ export function fallocate(k: Kernel, task: number, fd: Word, mode: Word, off: Wo
   if ((seals & SEAL.GROW) !== 0 && to > k.files.size[o]!) return EPERM
   if (kind === FILE_HUGETLB) return ENOSPC // the pool is empty
   if (to > MAX_INDEX * 4096) return EFBIG
-  for (let i = Math.floor(from / 4096); i * 4096 < to; i++) {
+  if (kind === FILE_SHMEM && !allocate(k, o, Math.floor(from / 4096), to / 4096, k.tasks.mm(task))) return ENOSPC
+  if ((m & FALLOC.KEEP_SIZE) === 0 && to > k.files.size[o]!) k.files.size[o] = to
+  return OK
+}
+
+/** Gives pages `[first, end)` of shared memory their frames; or, where there are too few, takes back those that it gave.
+ * @returns false there were too few
+ */
+function allocate(k: Kernel, o: Obj, first: PgOff, end: number, mm: Mm): boolean {
+  for (let i = first; i < end; i++) {
     let p = k.xarray.load(o, i)
     if (p === 0) {
-      p = shmemAddPage(k, o, i, k.tasks.mm(task))
-      if (p < 0) return ENOSPC
+      p = shmemAddPage(k, o, i, mm)
+      if (p < 0) {
+        dropUntouched(k, o, first, i)
+        return false
+      }
       k.frames.clearFlag(p, F_UPTODATE) // until it is touched, or allocated again: fault-around passes it over
     } else k.frames.setFlag(p, F_UPTODATE)
     k.frames.setFlag(p, F_DIRTY)
   }
-  if ((m & FALLOC_KEEP_SIZE) === 0 && to > k.files.size[o]!) k.files.size[o] = to
-  return OK
+  return true
+}
+
+/** Drops pages of `[first, end)` that nobody has touched since they were allocated. */
+function dropUntouched(k: Kernel, o: Obj, first: PgOff, end: PgOff): void {
+  for (let i = first; i < end; i++) if (!k.frames.has(k.xarray.load(o, i), F_UPTODATE)) dropCached(k, o, i)
 }

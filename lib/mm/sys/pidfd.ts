@@ -1,6 +1,7 @@
 /** pidfd_open, and what a descriptor of a process names. Floor 6.
  * @source kernel/pid.c pidfd_open, pidfd_get_task (v6.18)
  */
+import * as PIDFD from "../../flags/PidfdFlags.ts"
 import { EBADF, EINVAL, ENFILE, ESRCH } from "../../flags/Errno.ts"
 import { lowBits, type Word } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
@@ -8,14 +9,11 @@ import { installFd } from "../object/file.ts"
 import { FILE_PIDFD, FMODE_READ, FMODE_WRITE } from "../store/files.ts"
 import { type Task, TASK_FREE } from "../store/tasks.ts"
 
-const PIDFD_NONBLOCK = 0o4000
-const PIDFD_THREAD = 0o200
-
 /** A descriptor that goes on naming process `pid`, also when it has ended.
  * @returns descriptor, closed by exec | EINVAL flags, no possible pid | ESRCH | EMFILE | ENFILE
  */
 export function pidfdOpen(k: Kernel, task: Task, pid: Word, flags: Word): number {
-  if ((lowBits(flags) & ~(PIDFD_NONBLOCK | PIDFD_THREAD)) !== 0) return EINVAL
+  if ((lowBits(flags) & ~(PIDFD.NONBLOCK | PIDFD.THREAD)) !== 0) return EINVAL
   const target = lowBits(pid)
   if (target <= 0) return EINVAL
   if (target >= k.tasks.limit() || k.tasks.state(target) === TASK_FREE) return ESRCH
@@ -31,11 +29,13 @@ export function pidfdOpen(k: Kernel, task: Task, pid: Word, flags: Word): number
 const nameOf = (k: Kernel, t: Task): number =>
   (k.tasks.generation(t) % Math.floor(2 ** 31 / k.tasks.max)) * k.tasks.max + t
 
-/** The process that descriptor `pidfd` names.
+/** The process that descriptor `pidfd` names; the caller, by two numbers that are no descriptors.
  * @returns task row | EBADF no such descriptor, or not of a process | ESRCH it is gone
  */
 export function pidfdTask(k: Kernel, task: Task, pidfd: Word): number {
-  const f = k.tasks.file(task, lowBits(pidfd))
+  const fd = lowBits(pidfd)
+  if (fd === PIDFD.SELF_THREAD || fd === PIDFD.SELF_PROCESS) return task
+  const f = k.tasks.file(task, fd)
   if (f === 0 || k.files.kind(f) !== FILE_PIDFD) return EBADF
   const target = k.files.private(f) % k.tasks.max
   return k.tasks.state(target) !== TASK_FREE && nameOf(k, target) === k.files.private(f) ? target : ESRCH

@@ -5,12 +5,13 @@ import * as MADV from "../../flags/AdviceFlags.ts"
 import { EACCES, EFAULT, EINVAL, EPERM, ESRCH, OK } from "../../flags/Errno.ts"
 import { enter } from "../area/mm.ts"
 import type { Verb } from "../base/stop.ts"
-import { isZero, lowBits, registerOf, TASK_SIZE, type Word } from "../base/units.ts"
+import { lowBits, registerOf, TASK_SIZE, type Word } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import type { FaultStops } from "../page/fault.ts"
 import { CAP_SYS_NICE, CAP_SYS_PTRACE, type Task } from "../store/tasks.ts"
 import { type AdviceRange, vectorMadvise } from "./madvise.ts"
 import { pidfdTask } from "./pidfd.ts"
+import { whileUsed } from "./process.ts"
 import { copyFromUser } from "./usercopy.ts"
 
 export type { AdviceRange as Range } from "./madvise.ts"
@@ -33,12 +34,12 @@ export function* processMadviseFd(
   advice: Word,
   flags: Word
 ): Verb<FaultStops> {
-  const n = registerOf(count)
-  if (!isZero(flags) || n > BigInt(MAX_VECTOR)) return EINVAL
-  const bytes = new Uint8Array(16 * Number(n))
-  if (n > 0n && (yield* copyFromUser(k, enter(k, task), vector, bytes)) !== 0) return EFAULT
+  const n = lowBits(count) >>> 0
+  if (lowBits(flags) !== 0 || n > MAX_VECTOR) return EINVAL
+  const bytes = new Uint8Array(16 * n)
+  if (n > 0 && (yield* copyFromUser(k, enter(k, task), vector, bytes)) !== 0) return EFAULT
   const from = new DataView(bytes.buffer)
-  const ranges = Array.from({ length: Number(n) }, (_, i): AdviceRange => {
+  const ranges = Array.from({ length: n }, (_, i): AdviceRange => {
     return [from.getBigUint64(16 * i, true), from.getBigUint64(16 * i + 8, true)]
   })
   const bad = checkRanges(ranges)
@@ -62,7 +63,7 @@ export function* processMadvise(
   advice: Word,
   flags: Word
 ): Verb<FaultStops> {
-  if (!isZero(flags) || ranges.length > MAX_VECTOR) return EINVAL
+  if (lowBits(flags) !== 0 || ranges.length > MAX_VECTOR) return EINVAL
   const bad = checkRanges(ranges)
   if (bad < 0) return bad
   const own = enter(k, task)
@@ -74,7 +75,7 @@ export function* processMadvise(
     if (!REMOTE.has(a)) return EINVAL
     if (!k.tasks.capable(task, CAP_SYS_NICE)) return EPERM
   }
-  return yield* vectorMadvise(k, mm, cut(ranges), a)
+  return yield* whileUsed(k, mm, ESRCH, () => vectorMadvise(k, mm, cut(ranges), a))
 }
 
 function checkRanges(ranges: readonly AdviceRange[]): number {

@@ -17,6 +17,7 @@ import {
 import { MAX_FDS, RLIMIT_MEMLOCK } from "../../../lib/mm/store/tasks.ts"
 import { dup } from "../../../lib/mm/sys/fd.ts"
 import { fallocate, fchmod, ftruncate, pread, preadUser, pwrite, pwriteUser } from "../../../lib/mm/sys/file.ts"
+import { pidfdOpen } from "../../../lib/mm/sys/pidfd.ts"
 import { addSeals, getSeals, memfdCreate, memfdNamed, memfdSecret } from "../../../lib/mm/sys/memfd.ts"
 import { mincoreTo } from "../../../lib/mm/sys/mincore.ts"
 import { mlock, munlock, munlockall } from "../../../lib/mm/sys/mlock.ts"
@@ -293,6 +294,32 @@ describe("fallocate and ftruncate", () => {
     expect(p.sys(fallocate, p.special(FILE_PIPE, FMODE_READ), 0, 0, 1)).toBe("EBADF")
     expect(p.sys(fallocate, p.special(FILE_PIPE, FMODE_WRITE), 0, 0, 1)).toBe("ESPIPE")
     expect(p.sys(fallocate, p.special(FILE_ZERO), 0, 0, 1)).toBe("ENODEV")
+  })
+
+  it("look at the mode, then at the right to write, then at the file and how far it reaches", () => {
+    const p = world()
+    const fd = memfd(p, 4096)
+    const reader = readOnly(p, fd)
+    const badModes = [2, 4, 9, 0x12, 0x18, 0x21, 0x42, 0x81, 0x100]
+    expect(badModes.map((mode) => p.sys(fallocate, reader, mode, 0, 4096))).toEqual(badModes.map(() => "EOPNOTSUPP"))
+    const modes = [0, 1, 3, 8, 0x10, 0x11, 0x20, 0x40, 0x41, 0x80]
+    expect(modes.map((mode) => p.sys(fallocate, reader, mode, 0, 4096))).toEqual(modes.map(() => "EBADF"))
+    for (const mode of [0, 3, 8]) expect(p.sys(fallocate, fd, mode, 2n ** 63n - 4096n, 4096), `${mode}`).toBe("EFBIG")
+    expect(p.sys(fallocate, fd, 3, 2n ** 63n - 4096n, 4095)).toBe("ok")
+    expect(p.sys(fallocate, p.special(FILE_ZERO), 0, 2n ** 63n - 4096n, 4096)).toBe("ENODEV")
+    const process = pidfdOpen(p.k, p.task, p.task, 0)
+    expect([p.sys(fallocate, process, 0, 0, 4096), p.sys(ftruncate, process, 0)]).toEqual(["EOPNOTSUPP", "EOPNOTSUPP"])
+  })
+
+  it("that find too little memory leave none allocated, and what was allocated before", () => {
+    const p = world()
+    const fd = memfd(p, 0)
+    expect(p.sys(fallocate, fd, 0, 4096, 2 * 4096)).toBe("ok")
+    const free = p.k.frames.free()
+    expect(p.sys(fallocate, fd, 1, 0, (free + 3) * 4096)).toBe("ENOSPC")
+    expect([p.k.frames.free(), p.k.files.cached(p.k.files.obj(p.k.tasks.file(p.task, fd)))]).toEqual([free, 2])
+    p.mmap("a0+3", RW, SHARED, fd)
+    expect(inCore(p, "a0", 3), "allocated twice is as good as touched").toBe("011")
   })
 
   it("set no size that is negative, nor of what cannot be written or has none [L-MEMFD-14]", () => {

@@ -1,6 +1,8 @@
 /** process_madvise: whose memory, the order of refusals, how far a vector gets. */
 import { describe, expect, it } from "vitest"
 import * as MADV from "../../../lib/flags/AdviceFlags.ts"
+import * as PIDFD from "../../../lib/flags/PidfdFlags.ts"
+import { WRITE } from "../../../lib/mm/area/mmap-lock.ts"
 import { NEED_LOCK } from "../../../lib/mm/base/stop.ts"
 import { CAP_SYS_NICE, CAP_SYS_PTRACE } from "../../../lib/mm/store/tasks.ts"
 import { pidfdOpen } from "../../../lib/mm/sys/pidfd.ts"
@@ -8,7 +10,7 @@ import { processMadvise, processMadviseFd } from "../../../lib/mm/sys/process-ma
 import { exit, reap } from "../../../lib/mm/sys/process.ts"
 import { userStore8 } from "../../../lib/mm/sys/trap.ts"
 import { call } from "../../../lib/proof/testing/calls.ts"
-import { Hand, withVma } from "../rows/world.ts"
+import { Hand, withMmap, withVma } from "../rows/world.ts"
 import { at, type Pages, parse, RO } from "./words.ts"
 import { type Proc, world } from "./world.ts"
 
@@ -166,6 +168,26 @@ describe("process_madvise", () => {
       [at("a0"), 1]
     ])
     expect(raw(p, me, n, MADV.DONTNEED)).toBe("4097")
+  })
+
+  it("keeps the memory of a process that ends while it waits for its lock", () => {
+    const p = world("aa")
+    p.write("a0+2")
+    const child = p.fork()
+    const { mm } = child
+    const hand = new Hand(p.k, () => processMadvise(p.k, p.task, child.task, bytesOf(["a0+2"]), MADV.COLD, 0))
+    withMmap(p.k, mm, WRITE, () => expect(hand.to(NEED_LOCK).waits).toBe(true))
+    child.exit()
+    expect(p.k.maple.lookup(mm, parse("a0")[0]), "its areas are there").not.toBe(0)
+    expect(hand.finish()).toBe(8192)
+    expect([p.k.mms.users(mm), p.pages("a0+2")]).toEqual([0, "AA"])
+  })
+
+  it("reads flags and count as 32 bits, and knows the caller by two numbers that are not open", () => {
+    const p = world("aa")
+    const n = vector(p, bytesOf(["a0"]))
+    expect(p.sys(processMadviseFd, PIDFD.SELF_PROCESS, at(VECTOR), 2 ** 32 + n, MADV.COLD, 2 ** 32)).toBe("0x1000")
+    expect([raw(p, PIDFD.SELF_THREAD, n, MADV.COLD), raw(p, -10_002, n, MADV.COLD)]).toEqual(["4096", "EBADF"])
   })
 
   it("holds its lock over the whole vector: nobody comes in between two ranges [L-PMADV-07]", () => {
