@@ -44,13 +44,36 @@ export {
   status
 } from "./proc.ts"
 export { Task, type TaskShape } from "./process.ts"
-export { close, fd, type Fd, ioctl, open, type OpenMode, poll, read, userfaultfd } from "./file-calls.ts"
-export { addSeals, ftruncate, getSeals, memfdCreate, memfdSecret } from "./memfd.ts"
+export {
+  close,
+  dup,
+  fd,
+  type Fd,
+  ioctl,
+  open,
+  type OpenMode,
+  poll,
+  pread,
+  pwrite,
+  read,
+  userfaultfd
+} from "./file-calls.ts"
+export { addSeals, fallocate, ftruncate, getSeals, memfdCreate, memfdSecret } from "./memfd.ts"
 export { madvise, mincore, mlock, mlockall, mseal, msync, munlock, munlockall } from "./range-calls.ts"
+export { pidfdOpen, processMadvise } from "./pidfd.ts"
 export type { Register } from "./register.ts"
 export { type SegmentInfo, shmat, shmdt, shmget, shmLock, shmRemove, shmSet, shmStat, shmUnlock } from "./segments.ts"
 export { type Capability, capset, prctl, setrlimit, setuid, walk } from "./settings.ts"
-export { brk, mmap, type MmapRequest, mprotect, mremap, type MremapRequest, munmap } from "./syscalls.ts"
+export {
+  brk,
+  mmap,
+  type MmapRequest,
+  mprotect,
+  mremap,
+  type MremapRequest,
+  munmap,
+  remapFilePages
+} from "./syscalls.ts"
 
 type HeldIn<Q> = Q extends Held<infer here extends AfterUnlock> ? Held<here> : never
 

@@ -8,7 +8,8 @@ import { registerOf } from "../mm/base/units.ts"
 import { installFd, openPath } from "../mm/object/file.ts"
 import { openProc } from "../mm/proc/file.ts"
 import { FMODE_READ, FMODE_WRITE } from "../mm/store/files.ts"
-import { close as sysClose } from "../mm/sys/fd.ts"
+import { close as sysClose, dup as sysDup } from "../mm/sys/fd.ts"
+import { preadUser, pwriteUser } from "../mm/sys/file.ts"
 import { ioctl as sysIoctl } from "../mm/sys/ioctl.ts"
 import { poll as sysPoll } from "../mm/sys/poll.ts"
 import { read as sysRead } from "../mm/sys/read.ts"
@@ -61,7 +62,11 @@ export function open(what: object | string, mode: OpenMode): Effect.Effect<Fd<un
 
 /** What mapping the file behind `file` does: an error of a driver's own has a type only where the driver is named. */
 export const mapping = <A, E, R>(file: Fd<unknown>, mapped: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  file instanceof NumberedFd ? Effect.catchIf(mapped, isOwn, ownError) : mapped
+  file instanceof NumberedFd ? mappingAny(mapped) : mapped
+
+/** The same of a file that the call does not name. */
+export const mappingAny = <A, E, R>(mapped: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.catchIf(mapped, isOwn, ownError)
 
 const isOwn = (error: unknown): boolean => !isFail(error)
 
@@ -133,6 +138,18 @@ export const close = (file: Fd<unknown>): Call<void, Fail<"EBADF">> =>
     (r) => closed(r, undefined)
   )
 
+const copied = settler("EBADF", "EMFILE")
+/** dup(2): a second descriptor, the lowest free one, of the same open file. Both have one position; the file is open until
+ * both are closed.
+ * @returns descriptor | EBADF not an open descriptor | EMFILE too many descriptors
+ * @source fs/file.c dup (v6.18)
+ */
+export const dup = <E>(file: Fd<E>): PlainCall<Fd<E>, Fail<"EBADF" | "EMFILE">> =>
+  plainCall(
+    (k, pid) => sysDup(k, pid, file.number),
+    (number) => copied(number, file instanceof NumberedFd ? new NumberedFd(number) : { number })
+  )
+
 /** ioctl(2), of a driver's file, of maps and pagemap in /proc, of a userfaultfd and of /dev/userfaultfd. The kernel's own
  * take the address of a struct in the caller's memory: `UffdFlags.IOCTL_*` say which.
  * @returns what the file answers | EBADF not an open descriptor | ENOTTY the file has no ioctl | what a driver fails with
@@ -194,6 +211,49 @@ export const read = (
   call(
     (k, pid) => sysRead(k, pid, file.number, wordOf(address), wordOf(length)),
     (r) => wasRead(r, r)
+  )
+
+const readAt = settler("EBADF", "EFAULT", "EINVAL", "EISDIR", "ESPIPE")
+/** pread(2), pread64 to the kernel: reads a file from byte `offset` on into the caller's memory. The file's position stays.
+ * @param length - bytes
+ * @param offset - bytes from the start of the file
+ * @returns bytes read, 0 at the end | EBADF not open for reading | EINVAL a negative offset, or a file that cannot be read |
+ *   ESPIPE a file without positions | EFAULT the memory cannot be written | EISDIR
+ * @partial fewer bytes where the memory ends
+ * @locks what faults on the memory take; of a file of /proc, the file's own
+ * @source fs/read_write.c ksys_pread64 (v6.18)
+ */
+export const pread = (
+  file: Fd<unknown>,
+  address: Register,
+  length: Register,
+  offset: Register
+): Call<number, Fail<"EBADF" | "EFAULT" | "EINVAL" | "EISDIR" | "ESPIPE">> =>
+  call(
+    (k, pid) => preadUser(k, pid, file.number, wordOf(address), wordOf(length), wordOf(offset)),
+    (r) => readAt(r, r)
+  )
+
+const writtenAt = settler("EBADF", "EFAULT", "EFBIG", "EINVAL", "EISDIR", "ENOSPC", "EPERM", "ESPIPE")
+/** pwrite(2), pwrite64 to the kernel: writes the caller's memory to a file from byte `offset` on, which grows as it must. Who
+ * maps the file sees it. The file's position stays.
+ * @param length - bytes
+ * @param offset - bytes from the start of the file
+ * @returns bytes written | EBADF not open for writing | EINVAL a negative offset, or a file that cannot be written | ESPIPE a
+ *   file without positions | EFAULT the memory cannot be read | EPERM sealed | EFBIG | ENOSPC out of memory | EISDIR
+ * @partial fewer bytes where the memory ends, or the file may not grow; with EFAULT the file may have grown up to `offset`
+ * @locks what faults on the memory take
+ * @source fs/read_write.c ksys_pwrite64, mm/filemap.c generic_perform_write (v6.18)
+ */
+export const pwrite = (
+  file: Fd<unknown>,
+  address: Register,
+  length: Register,
+  offset: Register
+): Call<number, Fail<"EBADF" | "EFAULT" | "EFBIG" | "EINVAL" | "EISDIR" | "ENOSPC" | "EPERM" | "ESPIPE">> =>
+  call(
+    (k, pid) => pwriteUser(k, pid, file.number, wordOf(address), wordOf(length), wordOf(offset)),
+    (r) => writtenAt(r, r)
   )
 
 /** poll(2) of one descriptor with a timeout of 0: what it is ready for now.

@@ -1,5 +1,5 @@
-/** Files in memory without a path, their size and their seals. Floor 8, internal; `Task` has them. */
-import { ftruncate as sysFtruncate } from "../mm/sys/file.ts"
+/** Files in memory without a path; size, holes and seals of files. Floor 8, internal; `Task` has them. */
+import { fallocate as sysFallocate, ftruncate as sysFtruncate } from "../mm/sys/file.ts"
 import {
   addSeals as sysAddSeals,
   getSeals as sysGetSeals,
@@ -40,19 +40,43 @@ export const memfdSecret: PlainCall<Fd<never>, Fail<"EMFILE" | "ENFILE">> = plai
   (number) => secret(number, { number })
 )
 
-const truncated = settler("EBADF", "EFBIG", "EINVAL", "EPERM")
+const truncated = settler("EBADF", "EFBIG", "EINVAL", "EOPNOTSUPP", "EPERM")
 /** ftruncate(2): sets the size of a file. What lies behind it is unmapped from everybody.
  * @param length - bytes
- * @returns EBADF not an open descriptor | EINVAL negative, not open for writing, or nothing with a size | EFBIG | EPERM sealed
+ * @returns EBADF not an open descriptor | EINVAL negative, not open for writing, or nothing with a size | EFBIG | EPERM sealed |
+ *   EOPNOTSUPP a process
  * @source fs/open.c ftruncate, mm/shmem.c shmem_setattr (v6.18)
  */
 export const ftruncate = (
   file: Fd<unknown>,
   length: Register
-): PlainCall<void, Fail<"EBADF" | "EFBIG" | "EINVAL" | "EPERM">> =>
+): PlainCall<void, Fail<"EBADF" | "EFBIG" | "EINVAL" | "EOPNOTSUPP" | "EPERM">> =>
   plainCall(
     (k, pid) => sysFtruncate(k, pid, file.number, wordOf(length)),
     (r) => truncated(r, undefined)
+  )
+
+const allocated = settler("EBADF", "EFBIG", "EINVAL", "EISDIR", "ENODEV", "ENOSPC", "EOPNOTSUPP", "EPERM", "ESPIPE")
+/** fallocate(2): gives bytes `[offset, offset + length)` of a file their pages, or takes these away.
+ * @param mode - bits of `FallocFlags`; 0 allocates, and makes the file that long
+ * @param offset - bytes
+ * @param length - bytes
+ * @returns EBADF not open for writing | EINVAL negative, or no bytes at all | EOPNOTSUPP a mode that the file does not have |
+ *   ENODEV no file with pages | ESPIPE | EISDIR | EPERM sealed | EFBIG | ENOSPC out of memory, or of huge pages
+ * @source fs/open.c vfs_fallocate, mm/shmem.c shmem_fallocate (v6.18)
+ */
+export const fallocate = (
+  file: Fd<unknown>,
+  mode: Register,
+  offset: Register,
+  length: Register
+): PlainCall<
+  void,
+  Fail<"EBADF" | "EFBIG" | "EINVAL" | "EISDIR" | "ENODEV" | "ENOSPC" | "EOPNOTSUPP" | "EPERM" | "ESPIPE">
+> =>
+  plainCall(
+    (k, pid) => sysFallocate(k, pid, file.number, wordOf(mode), wordOf(offset), wordOf(length)),
+    (r) => allocated(r, undefined)
   )
 
 const sealed = settler("EBADF", "EBUSY", "EINVAL", "EPERM")

@@ -17,7 +17,17 @@ import type { ErrnoName, Fail } from "./Fail.ts"
 import { type Register, wordOf } from "./register.ts"
 import { settleAny, settler } from "./settle.ts"
 
-type AdviceErrno = "EACCES" | "EAGAIN" | "EBADF" | "EBUSY" | "EFAULT" | "EHWPOISON" | "EINVAL" | "ENOMEM" | "EPERM"
+/** Errnos of advice. */
+export type AdviceErrno =
+  | "EACCES"
+  | "EAGAIN"
+  | "EBADF"
+  | "EBUSY"
+  | "EFAULT"
+  | "EHWPOISON"
+  | "EINVAL"
+  | "ENOMEM"
+  | "EPERM"
 
 const advised = settler<AdviceErrno>(
   "EACCES",

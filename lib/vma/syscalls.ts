@@ -6,9 +6,10 @@ import { mmap as sysMmap } from "../mm/sys/mmap.ts"
 import { mprotect as sysMprotect } from "../mm/sys/mprotect.ts"
 import { mremap as sysMremap } from "../mm/sys/mremap.ts"
 import { munmap as sysMunmap } from "../mm/sys/munmap.ts"
+import { remapFilePages as sysRemapFilePages } from "../mm/sys/remap-file-pages.ts"
 import { type Call, call } from "./call.ts"
 import { type ErrnoName, type Fail, make } from "./Fail.ts"
-import { type Fd, mapping, none } from "./file-calls.ts"
+import { type Fd, mapping, mappingAny, none } from "./file-calls.ts"
 import { hookFailure, unitOf } from "./raw.ts"
 import { type Register, wordOf } from "./register.ts"
 import { settleAny, settler } from "./settle.ts"
@@ -108,6 +109,32 @@ export const mremap = (request: MremapRequest): Call<PageAligned<UserAddr>, Fail
     (r) => settleAny(r, unitOf<PageAligned<UserAddr>>(r))
   )
 }
+
+/** remap_file_pages(2): maps another part of the file that is mapped at `address`, in place of what is there.
+ * @param address - in a shared mapping; rounded down to pages
+ * @param length - bytes, rounded down to pages
+ * @param prot - must be 0: access stays as it is
+ * @param page - of the file, where the part begins: pages, not bytes
+ * @param flags - MapFlags.NONBLOCK: its pages need not come in now; other bits are ignored. 0 if absent
+ * @returns EINVAL `prot`, no whole page, no shared mapping there, or areas of different files or flags | as `mmap` | what the
+ *   driver's mmap hook fails with
+ * @partial as `mmap` with FIXED: where the hook fails, what was there is gone
+ * @locks takes mmap_lock, read, to look, then write; read, while pages come in
+ * @source mm/mmap.c remap_file_pages (v6.18)
+ */
+export const remapFilePages = (
+  address: Register,
+  length: Register,
+  prot: Register,
+  page: Register,
+  flags: Register = 0
+): Call<void, Fail<ErrnoName>> =>
+  mappingAny(
+    call(
+      (k, pid) => sysRemapFilePages(k, pid, wordOf(address), wordOf(length), wordOf(prot), wordOf(page), wordOf(flags)),
+      (r) => settleAny(r, undefined)
+    )
+  )
 
 const protected_ = settler("EACCES", "EBUSY", "EINVAL", "ENOMEM", "EPERM")
 /** mprotect(2): changes what a range may be used for.

@@ -53,11 +53,17 @@ const commands = Object.entries(UffdFlags).flatMap(([name, n]) => (name.startsWi
 const ioctl = (file: Word, command: Word, to: Word, length: Word, from: Word, mode: Word): Any => {
   const places = command === IOCTL_COPY || command === IOCTL_MOVE ? [to, from, length] : [to, length]
   const struct = command === UffdFlags.IOCTL_API ? [0xaa, Number(mode) | FEATURE_SIGBUS] : [...places, mode]
-  const stores = struct.map((word, i) =>
-    Task.store64(scratch + i * 8, BigInt.asUintN(64, BigInt(Math.trunc(Number(word)) || 0)))
-  )
+  const stores = struct.map((word, i) => Task.store64(scratch + i * 8, wordOf(word)))
   return Effect.andThen(Effect.all(stores), Task.ioctl(Task.fd(Number(file)), Number(command), scratch))
 }
+
+/** process_madvise(2) with a vector of the same range, so many times. */
+const processMadvise = (file: Word, from: Word, length: Word, about: Word, count: Word): Any => {
+  const bytes = new Uint8Array(BigUint64Array.of(wordOf(from), wordOf(length), wordOf(from), wordOf(length)).buffer)
+  const call = Task.processMadvise(Task.fd(Number(file)), scratch, count, about)
+  return Effect.andThen(Task.storeBytes(scratch, bytes), call)
+}
+const wordOf = (word: Word): bigint => BigInt.asUintN(64, BigInt(Math.trunc(Number(word)) || 0))
 
 /** A system call: what its arguments are like, and how it is made of any five words. */
 type CallOf = readonly [readonly fc.Arbitrary<number>[], (a: Word, b: Word, c: Word, d: Word, e: Word, f: Word) => Any]
@@ -95,6 +101,16 @@ const calls: Readonly<Record<string, CallOf>> = {
     (a, b, c, d) => ioctl(a, UffdFlags.IOCTL_REGISTER, b, c, 0, d)
   ],
   ioctl: [[fd, some(...commands), address, pages, address, below(4)], ioctl],
+  dup: [[fd], (a) => Task.dup(Task.fd(Number(a)))],
+  pread: [[fd, address, pages, pages], (a, b, c, d) => Task.pread(Task.fd(Number(a)), b, c, d)],
+  pwrite: [[fd, address, pages, pages], (a, b, c, d) => Task.pwrite(Task.fd(Number(a)), b, c, d)],
+  fallocate: [[fd, some(0, 0, 1, 3, 3, 16), pages, pages], (a, b, c, d) => Task.fallocate(Task.fd(Number(a)), b, c, d)],
+  pidfdOpen: [[below(3), some(0, 0, 0, 1)], (a, b) => Task.pidfdOpen(a, b)],
+  processMadvise: [[fd, address, pages, advice, below(3)], processMadvise],
+  remapFilePages: [
+    [address, pages, some(0, 0, 0, 1), below(4), some(0, 0, MapFlags.NONBLOCK)],
+    (a, b, c, d, e) => Task.remapFilePages(a, b, c, d, e)
+  ],
   read: [[fd, address, pages], (a, b, c) => Task.read(Task.fd(Number(a)), b, c)],
   poll: [[fd, bits], (a, b) => Task.poll(Task.fd(Number(a)), Number(b))],
   fdinfo: [[fd], (a) => Task.fdinfo(Task.fd(Number(a)))],

@@ -94,6 +94,52 @@ describe("Task.mremap", () => {
     ))
 })
 
+describe("Task.remapFilePages", () => {
+  it("maps another part of the file in place of what is there", () =>
+    onKernel(
+      withMemory(1, () =>
+        Effect.gen(function* () {
+          const fd = yield* Task.memfdCreate("m")
+          yield* Task.ftruncate(fd, 4 * 4096)
+          const at = yield* Task.mmap({ length: Units.pages(4), prot: rw, flags: MapFlags.SHARED, fd })
+          for (const page of [0, 1, 2, 3]) yield* Task.store8(pageAt(at, page), page + 1)
+          yield* Task.remapFilePages(pageAt(at, 1), 8192, 0, 2)
+          yield* checkTables
+          const bytes = Effect.forEach([0, 1, 2, 3], (page) => Task.load8(pageAt(at, page)))
+          expect(yield* bytes).toEqual([1, 3, 4, 4])
+          yield* Task.remapFilePages(at, one, 0, 4, MapFlags.NONBLOCK)
+          expect(yield* tag(Task.load8(at)), "behind its end").toBe("SIGBUS")
+        })
+      )
+    ))
+
+  it("answers with Linux's errno, or with its driver's", () =>
+    onKernel(
+      withMemory(1, (_, base) =>
+        Effect.gen(function* () {
+          expect(yield* tag(Task.remapFilePages(base, one, 0, 0)), "private").toBe("EINVAL")
+          const shared = yield* Task.mmap({ length: 8192, prot: rw, flags: MapFlags.SHARED | MapFlags.ANONYMOUS })
+          expect(yield* tag(Task.remapFilePages(shared, one, ProtFlags.READ, 0))).toBe("EINVAL")
+          expect(yield* tag(Task.remapFilePages(shared, 4095, 0, 0))).toBe("EINVAL")
+          expect(yield* tag(Task.remapFilePages(shared, 3 * 4096, 0, 0))).toBe("EINVAL")
+          expect(yield* tag(Task.remapFilePages(shared, one, 0, 2 ** 52))).toBe("EOVERFLOW")
+          yield* Task.mseal(shared, one)
+          expect(yield* tag(Task.remapFilePages(shared, one, 0, 1))).toBe("EPERM")
+          let left = 1
+          const once = Device.make({
+            open: Effect.void,
+            mmap: () => (left-- > 0 ? Effect.void : Fail.fail("EBUSY"))
+          })
+          yield* Device.register("/dev/once", once)
+          const fd = yield* Task.open(once, "rw")
+          const at = yield* Task.mmap({ length: 8192, prot: rw, flags: MapFlags.SHARED, fd })
+          expect(yield* tag(Task.remapFilePages(at, one, 0, 1))).toBe("EBUSY")
+          expect(yield* tag(Task.mincore(at, one)), "what was there is gone").toBe("ENOMEM")
+        })
+      )
+    ))
+})
+
 describe("Task.madvise and Task.mincore", () => {
   it("drop pages, fault them in, and say which are there", () =>
     onKernel(
