@@ -55,6 +55,8 @@ export const FILE_APPEND = 2
 export const FILE_PROC_PAGEMAP = 4
 export const FILE_SHOW_PFN = 8
 export const FILE_NONBLOCK = 16
+/** Of FILE_PIDFD: opened for a thread. */
+export const FILE_THREAD = 32
 
 const O_REFS = 0
 const O_KIND = 1

@@ -78,12 +78,10 @@ export function* processMadvise(
   return yield* whileUsed(k, mm, ESRCH, () => vectorMadvise(k, mm, cut(ranges), a))
 }
 
+/** Lengths of all of them first, then places. */
 function checkRanges(ranges: readonly AdviceRange[]): number {
-  for (const [addr, len] of ranges) {
-    if (registerOf(len) >= 2n ** 63n) return EINVAL
-    if (registerOf(addr) + registerOf(len) > BigInt(TASK_SIZE)) return EFAULT
-  }
-  return OK
+  if (ranges.some(([, len]) => registerOf(len) >= 2n ** 63n)) return EINVAL
+  return ranges.some(([addr, len]) => registerOf(addr) + registerOf(len) > BigInt(TASK_SIZE)) ? EFAULT : OK
 }
 
 /** The ranges, up to so many bytes in all. */

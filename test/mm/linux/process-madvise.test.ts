@@ -5,6 +5,7 @@ import * as PIDFD from "../../../lib/flags/PidfdFlags.ts"
 import { WRITE } from "../../../lib/mm/area/mmap-lock.ts"
 import { NEED_LOCK } from "../../../lib/mm/base/stop.ts"
 import { CAP_SYS_NICE, CAP_SYS_PTRACE } from "../../../lib/mm/store/tasks.ts"
+import { fdinfo } from "../../../lib/mm/proc/fdinfo.ts"
 import { pidfdOpen } from "../../../lib/mm/sys/pidfd.ts"
 import { processMadvise, processMadviseFd } from "../../../lib/mm/sys/process-madvise.ts"
 import { exit, reap } from "../../../lib/mm/sys/process.ts"
@@ -65,6 +66,11 @@ describe("process_madvise", () => {
     const p = world("aa")
     const me = pidfd(p, p)
     const one = (addr: number, len: number): string => raw(p, me, vector(p, [[addr, len]]), MADV.COLD)
+    const two = vector(p, [
+      [2 ** 63, 4096],
+      [at("a0"), 2 ** 63]
+    ])
+    expect(raw(p, me, two, MADV.COLD), "all lengths first").toBe("EINVAL")
     expect([one(at("a0"), 2 ** 63), one(2 ** 63, 4096), one(0x7ffffffff000, 4096)]).toEqual([
       "EINVAL",
       "EFAULT",
@@ -204,6 +210,20 @@ describe("process_madvise", () => {
 })
 
 describe("pidfd_open", () => {
+  it("shows in fdinfo which process it names, or that it is gone, and how it was opened", () => {
+    const p = world()
+    const child = p.fork()
+    const fds = [0, PIDFD.NONBLOCK, PIDFD.THREAD].map((flags) => pidfdOpen(p.k, p.task, child.task, flags))
+    const shown = (): (string | undefined)[] => fds.map((fd) => fdinfo(p.k, p.task, fd))
+    const lines = (flags: string, pid: number): string => `pos:\t0\nflags:\t${flags}\nPid:\t${pid}\nNSpid:\t${pid}\n`
+    const flags = ["02000002", "02004002", "02000202"]
+    expect(shown()).toEqual(flags.map((word) => lines(word, child.task)))
+    call(p.k, () => exit(p.k, child.task))
+    expect(shown(), "a zombie").toEqual(flags.map((word) => lines(word, child.task)))
+    reap(p.k, child.task)
+    expect(shown(), "gone").toEqual(flags.map((word) => lines(word, -1)))
+  })
+
   it("wants a process, and flags that it knows", () => {
     const p = world()
     expect([

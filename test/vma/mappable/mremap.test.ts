@@ -1,11 +1,11 @@
-/** mremap of objects of one's own, as a program calls it. */
+/** mremap and remap_file_pages of objects of one's own, as a program calls it. */
 import { Effect } from "effect"
 import { Fail, Mappable, MremapFlags, Task } from "pagewright"
 import { describe, expect, it } from "vitest"
 import { checkTables, onKernel } from "../support.ts"
 import { addressOf, AT, mapAt, outcome, read, recorder } from "./support.ts"
 
-describe("Task.mremap of an object", () => {
+describe("Task.mremap and Task.remapFilePages of an object", () => {
   it("tells it of the second place before the first one goes, and is refused with the object's own errno", () =>
     onKernel(
       Effect.gen(function* () {
@@ -32,6 +32,33 @@ describe("Task.mremap of an object", () => {
             expect(yield* outcome(move(8, 0))).toBe("EBUSY")
             state.refusal = undefined
             expect([yield* read(0), yield* read(8)]).toEqual(["SIGSEGV", 2])
+            yield* checkTables
+          })
+        )
+      })
+    ))
+
+  it("remapFilePages: it is told that a part goes, then of the one that is mapped in its place, which it may refuse", () =>
+    onKernel(
+      Effect.gen(function* () {
+        const { news, object, state } = yield* recorder()
+        const identity = yield* Mappable.identity(object)
+        yield* Task.run(
+          "remapper",
+          Effect.gen(function* () {
+            yield* mapAt(identity, 0, 2, 0)
+            news()
+            yield* Task.remapFilePages(AT, 4096, 0, 1)
+            expect(news(), "its pages come in at once").toEqual([
+              "remove [0, 1) @0 writable",
+              "add [0, 1) @1 writable",
+              "translate 1 r--"
+            ])
+            expect([yield* read(0), yield* read(1)]).toEqual([2, 2])
+            state.refusal = Fail.make("EBUSY")
+            expect(yield* outcome(Task.remapFilePages(AT + 4096, 4096, 0, 0))).toBe("EBUSY")
+            state.refusal = undefined
+            expect([yield* read(0), yield* read(1)], "what was there is gone").toEqual([2, "SIGSEGV"])
             yield* checkTables
           })
         )
