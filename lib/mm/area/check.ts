@@ -7,7 +7,7 @@ import { KernelBug } from "../base/debug.ts"
 import { TASK_PAGES } from "../base/units.ts"
 import type { Check, Kernel } from "../kernel.ts"
 import { F_CACHE, F_DRIVER } from "../store/frames.ts"
-import { DATA_VM, EXEC_VM, LOCKED_VM, MM_LIVE, STACK_VM, TOTAL_VM } from "../store/mms.ts"
+import { DATA_VM, EXEC_VM, LOCKED_ASTRAY, LOCKED_VM, MM_LIVE, STACK_VM, TOTAL_VM } from "../store/mms.ts"
 import { MAX_FDS } from "../store/tasks.ts"
 import { VMA_ATTACHED, VMA_FREE } from "../store/vmas.ts"
 import { isDataMapping, isExecMapping, isStackMapping } from "./account.ts"
@@ -145,7 +145,7 @@ function statistics(k: Kernel, wrong: string[]): void {
       ["data_vm", DATA_VM, sum.data],
       ["stack_vm", STACK_VM, sum.stack],
       ["exec_vm", EXEC_VM, sum.exec],
-      ["locked_vm", LOCKED_VM, sum.locked]
+      ["locked_vm", LOCKED_VM, sum.locked + k.mms.stat(mm, LOCKED_ASTRAY)]
     ] as const)
       if (k.mms.stat(mm, stat) !== want)
         wrong.push(`${name} of mm ${mm} is ${k.mms.stat(mm, stat)}, its areas have ${want}`)

@@ -51,6 +51,8 @@ export const ARG_START = 15
 export const ARG_END = 16
 export const ENV_START = 17
 export const ENV_END = 18
+/** Pages of LOCKED_VM that no area has: mremap with DONTUNMAP leaves them counted. */
+export const LOCKED_ASTRAY = 19
 
 /** Flags of an address space (MMF_*). */
 /** PR_SET_THP_DISABLE: no huge pages, */

@@ -17,7 +17,7 @@ import type { Vpn } from "../base/units.ts"
 import type { Kernel } from "../kernel.ts"
 import { leaveLocked } from "../page/advise.ts"
 import { movePageTables } from "../page/move.ts"
-import { HIWATER_VM, LOCKED_VM, type Mm } from "../store/mms.ts"
+import { HIWATER_VM, LOCKED_ASTRAY, LOCKED_VM, type Mm } from "../store/mms.ts"
 import type { Uffd } from "../store/uffds.ts"
 import type { Vma } from "../store/vmas.ts"
 import { unmapRange } from "./munmap.ts"
@@ -166,7 +166,10 @@ function* unmapUncharged(k: Kernel, q: Remap, v: Vma, start: Vpn, pages: number)
 /** DONTUNMAP: the source stays, empty and unlocked; taken whole, it forgets that it was ever written. */
 function emptySource(k: Kernel, v: Vma, copy: Vma, at: Vpn, pages: number): void {
   // what was locked stays counted for the life of the mm, and its other pages stay locked, as in Linux
-  if ((k.vmas.flags(v) & VM_LOCKED) !== 0) leaveLocked(k, v)
+  if ((k.vmas.flags(v) & VM_LOCKED) !== 0) {
+    leaveLocked(k, v)
+    k.mms.addStat(k.vmas.mmOf(v), LOCKED_ASTRAY, k.vmas.pages(v))
+  }
   k.vmas.setFlags(v, k.vmas.flags(v) & ~VM_LOCKED_MASK, k.vmas.flagsHi(v))
   if (copy !== v && k.vmas.startOf(v) === at && k.vmas.endOf(v) === at + pages) k.anon.unlinkAll(v)
 }

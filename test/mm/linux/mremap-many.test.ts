@@ -3,7 +3,6 @@ import * as MREMAP from "../../../lib/flags/MremapFlags.ts"
 import { describe, expect, it } from "vitest"
 import * as MAP from "../../../lib/flags/MapFlags.ts"
 import { FILE_ZERO } from "../../../lib/mm/store/files.ts"
-import { LOCKED_VM } from "../../../lib/mm/store/mms.ts"
 import { RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK } from "../../../lib/mm/store/tasks.ts"
 import { munlockall } from "../../../lib/mm/sys/mlock.ts"
 import { mremap } from "../../../lib/mm/sys/mremap.ts"
@@ -111,7 +110,6 @@ describe("DONTUNMAP", () => {
     expect(p.pages("a0+6")).toBe("......")
     expect(p.read("a20+6")).toBe("101 102 103 104 105 106")
     expect(p.read("a0+6"), "zeroes, the file, the same object").toBe("0 0 1 2 105 106")
-    fixLocked(p, 6)
   })
 
   it("taken whole forgets that it was written, and so merges with fresh memory; a part does not [L-MRE-22]", () => {
@@ -154,7 +152,6 @@ describe("DONTUNMAP", () => {
     expect(p.sys(munlockall)).toBe("ok")
     expect(p.counts()).toBe("total 2 locked 2 data 2")
     expect(p.mlock("a20+2")).toBe("ENOMEM")
-    fixLocked(p, 0)
   })
 
   it("needs room, and a promise, for the full length; not the right to lock it [L-MRE-25, L-MRE-33]", () => {
@@ -213,8 +210,3 @@ describe("growing", () => {
     expect(p.committed).toBe(4)
   })
 })
-
-/** Puts the count of locked pages right, which is wrong for good by then: what the world checks when the test ends. */
-function fixLocked(p: Proc, pages: number): void {
-  p.k.mms.setStat(p.mm, LOCKED_VM, pages)
-}
