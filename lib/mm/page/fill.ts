@@ -114,21 +114,28 @@ export function mapRun(
   writable: boolean,
   but: Vpn
 ): number {
-  const pgd = k.mms.pgd(k.vmas.mmOf(v))
+  const mm = k.vmas.mmOf(v)
+  const pgd = k.mms.pgd(mm)
   let slot = k.ptes.slot(pgd, vpn)
   if (slot === NO_SLOT) slot = k.ptes.slotAlloc(pgd, vpn)
   if (slot === NO_SLOT) return T_OOM
+  const bits = PRESENT | (writable ? WRITE : 0) | pageProt(k, v)
   for (let i = 0; i < pages; i++, slot += 2) {
     const p = k.xarray.load(o, index + i)
     if (p === 0) return T_SIGBUS
-    if (vpn + i !== but && k.ptes.isNone(slot)) setObjectPage(k, v, slot, p, writable ? WRITE : 0)
+    if (vpn + i === but || !k.ptes.isNone(slot)) continue
+    k.frames.addMap(p)
+    k.mms.addRss(mm, rssKind(k, p), 1)
+    k.ptes.set(slot, p, bits)
   }
   return T_MAPPED
 }
 
+const rssKind = (k: Kernel, p: Pfn): number => (k.frames.has(p, F_SWAPBACKED) ? RSS_SHMEM : RSS_FILE)
+
 function setObjectPage(k: Kernel, v: Vma, slot: number, p: Pfn, bits: number): void {
   k.frames.addMap(p)
-  k.mms.addRss(k.vmas.mmOf(v), k.frames.has(p, F_SWAPBACKED) ? RSS_SHMEM : RSS_FILE, 1)
+  k.mms.addRss(k.vmas.mmOf(v), rssKind(k, p), 1)
   k.ptes.set(slot, p, PRESENT | bits | pageProt(k, v))
 }
 
