@@ -26,6 +26,7 @@ import * as MADV from "../../flags/AdviceFlags.ts"
 import { EAGAIN, EINVAL, ENOMEM, EPERM, OK } from "../../flags/Errno.ts"
 import { currentTask, enter } from "../area/mm.ts"
 import { mmapUnlock, needMmap, READ, tryMmap, WRITE } from "../area/mmap-lock.ts"
+import { OPS_SHMEM } from "../area/ops.ts"
 import { anonVmaPrepare } from "../area/rmap.ts"
 import { isArmed } from "../area/uffd.ts"
 import { lockVmaUnderRcu, vmaEndRead } from "../area/vma-lock.ts"
@@ -309,14 +310,24 @@ function* setFlags(k: Kernel, v: Vma, start: Vpn, end: Vpn, lo: number): Verb<Fa
   return w === ENOMEM ? EAGAIN : Math.min(w, OK)
 }
 
-/** This machine makes no huge pages: with a whole 2 MiB block to make one of, it says so. */
+/** This machine makes no huge pages: with whole 2 MiB blocks to make them of, it says so. A range that lies inside a block,
+ * with its borders beyond both ends, is EINVAL, for the count of its blocks is below zero and wraps.
+ * @source mm/khugepaged.c madvise_collapse, mm/huge_memory.c __thp_vma_allowable_orders (v6.18)
+ */
 function collapse(k: Kernel, v: Vma, start: Vpn, end: Vpn): number {
-  const fits = (a: Vpn, b: Vpn): boolean => Math.ceil(a / PMD_PAGES) * PMD_PAGES + PMD_PAGES <= b
-  // An area that ends below 2 MiB counts as fit: where its last block would begin is computed below zero, and wraps.
-  const isFit = k.vmas.endOf(v) < PMD_PAGES || fits(k.vmas.startOf(v), k.vmas.endOf(v))
-  if (!isFit || (k.vmas.flags(v) & VM_NOHUGEPAGE) !== 0) return EINVAL
+  const first = Math.ceil(start / PMD_PAGES)
   // UNLIKE LINUX: a block that could be collapsed is not; EINVAL is what Linux answers where it cannot be done.
-  return fits(start, end) ? EINVAL : OK
+  return mayHaveHugePages(k, v) && first === Math.floor(end / PMD_PAGES) ? OK : EINVAL
+}
+
+/** Has the area a block that a huge page could stand for? Of files, only shared memory's is ever one. */
+function mayHaveHugePages(k: Kernel, v: Vma): boolean {
+  if ((k.vmas.flags(v) & (VM_NOHUGEPAGE | VM_SPECIAL | VM_HUGETLB)) !== 0) return false
+  const end = k.vmas.endOf(v)
+  // An area that ends below 2 MiB counts as fit: where its last block would begin is computed below zero, and wraps.
+  const isFit = end < PMD_PAGES || Math.ceil(k.vmas.startOf(v) / PMD_PAGES) * PMD_PAGES + PMD_PAGES <= end
+  if (k.vmas.ops(v) === 0) return isFit && k.vmas.anon(v) !== 0
+  return isFit && k.vmas.ops(v) === OPS_SHMEM && (k.vmas.startOf(v) - k.vmas.pgoff(v)) % PMD_PAGES === 0
 }
 
 function guard(k: Kernel, v: Vma, start: Vpn, end: Vpn, install: boolean): number {

@@ -126,22 +126,45 @@ describe("REMOVE", () => {
 })
 
 describe("COLLAPSE", () => {
-  it("wants an area with a whole block of 2 MiB that may be huge; a range without one is no error [L-MADV-22]", () => {
+  it("wants an area with a whole block of 2 MiB that may be huge; from a border to the same one is no error [L-MADV-22]", () => {
     const p = world()
     p.mmap("a0+1024", RW)
-    expect(p.madvise("a1+511", MADV.COLLAPSE)).toBe("ok")
-    expect(p.madvise("a1+512", MADV.COLLAPSE)).toBe("ok")
+    expect(p.madvise("a1+511", MADV.COLLAPSE), "was never written").toBe("EINVAL")
+    p.write("a700")
+    for (const range of ["a0", "a1+511", "a1+512", "a511+2", "a511", "a512"] as const)
+      expect(p.madvise(range, MADV.COLLAPSE), range).toBe("ok")
+    for (const range of ["a1", "a1+2", "a513"] as const)
+      expect(p.madvise(range, MADV.COLLAPSE), `${range} touches no border`).toBe("EINVAL")
     p.madvise("a0+1024", MADV.NOHUGEPAGE)
     expect(p.madvise("a1+511", MADV.COLLAPSE)).toBe("EINVAL")
     p.mmap("a2049+1022", RW)
+    p.write("a2050")
     expect(p.madvise("a2050+2", MADV.COLLAPSE), "from a2048 to a2560 and to a3072, but neither whole").toBe("EINVAL")
   })
 
-  it("is no error in an area below 2 MiB, which has no whole block either [L-MADV-22]", () => {
+  it("of files wants shared memory, whose blocks lie as the area's do [L-MADV-22]", () => {
     const p = world()
-    const low = 0x10000
-    p.sys(mmap, low, 4096, RW, MAP.PRIVATE | MAP.ANONYMOUS | MAP.FIXED, -1, 0)
-    expect(p.sys(madvise, low, 4096, MADV.COLLAPSE)).toBe("ok")
+    p.mmap("a0+1024", RW, SHARED_ANON)
+    expect(p.madvise("a0", MADV.COLLAPSE)).toBe("ok")
+    const memfd = p.memfd(4)
+    p.mmap("a1024+1024", RW, MAP.PRIVATE, memfd)
+    expect(p.madvise("a1024", MADV.COLLAPSE)).toBe("ok")
+    p.mmap("a2048+1024", RW, MAP.SHARED, memfd, 1)
+    expect(p.madvise("a2048", MADV.COLLAPSE), "a page aside").toBe("EINVAL")
+    p.mmap("a3072+1024", RW, MAP.PRIVATE, p.open("/f"))
+    expect(p.madvise("a3072", MADV.COLLAPSE)).toBe("EINVAL")
+  })
+
+  it("takes an area below 2 MiB for one with a whole block [L-MADV-22]", () => {
+    const p = world()
+    const low = (at: number): string => {
+      p.sys(mmap, at, 4096, RW, MAP.PRIVATE | MAP.ANONYMOUS | MAP.FIXED, -1, 0)
+      p.sys(madvise, at, 4096, MADV.POPULATE_WRITE)
+      return p.sys(madvise, at, 4096, MADV.COLLAPSE)
+    }
+    expect([low(0), low(0x10000)]).toEqual(["ok", "EINVAL"])
+    p.sys(mmap, 0, 4096, RW, MAP.PRIVATE | MAP.ANONYMOUS | MAP.FIXED, -1, 0)
+    expect(p.sys(madvise, 0, 4096, MADV.COLLAPSE), "was never written").toBe("EINVAL")
   })
 
   it("of a whole block fails, since this machine makes no huge pages [L-MADV-22]", () => {
