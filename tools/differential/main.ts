@@ -12,12 +12,14 @@ import { generate, SEQUENCE, type Source, themeOf } from "./generate.ts"
 import { CannotRun, type HostFacts, openWorkshop, readFacts, type Workshop } from "./host.ts"
 import { profileOf } from "./profile.ts"
 import { call, type Program, programsOf } from "./program.ts"
+import { progressOn } from "./progress.ts"
 import { seedOfText } from "./random.ts"
 import { Recorder } from "./recorder.ts"
 import { jsonOfOutcome, textOfOutcome } from "./report.ts"
 import { runAll } from "./run.ts"
 import { ALL_ONES } from "./scene.ts"
 import { themeNames } from "./themes.ts"
+import { runThreadsCommand } from "./threads/command.ts"
 
 const USAGE = `npm run differential -- [options] [FILE...]
 
@@ -26,9 +28,11 @@ recordings instead.
 
   --ops N          operations in all (default 20000)
   --seed S         a number, or any text (default: a new one, which is printed)
+  --threads        scripts of many threads, userfaultfds, forks and events instead, compared after each step
   --theme NAME     only programs about: ${themeNames.join(", ")}
   --jobs N         recorders side by side (default: one per processor, at most 4)
   --keep FILE      appends recordings of the programs that differ
+  --keep-all       with --threads and --keep: of all of them
   --check          also looks for broken invariants after every operation
   --json           prints the outcome as JSON
   --record-result  writes the outcome to docs/conformance.json and docs/conformance.md
@@ -42,9 +46,11 @@ class UsageError extends Error {
 interface Options {
   readonly ops: number
   readonly seed: string
+  readonly threads: boolean
   readonly theme: string | undefined
   readonly jobs: number
   readonly keep: string | undefined
+  readonly keepAll: boolean
   readonly check: boolean
   readonly json: boolean
   readonly record: boolean
@@ -59,9 +65,11 @@ function optionsOf(args: readonly string[]): Options {
     options: {
       ops: { type: "string", default: "20000" },
       seed: { type: "string" },
+      threads: { type: "boolean", default: false },
       theme: { type: "string" },
       jobs: { type: "string" },
       keep: { type: "string" },
+      "keep-all": { type: "boolean", default: false },
       check: { type: "boolean", default: false },
       json: { type: "boolean", default: false },
       "record-result": { type: "boolean", default: false },
@@ -72,12 +80,19 @@ function optionsOf(args: readonly string[]): Options {
   if (theme !== undefined && themeOf(theme) === undefined) {
     throw new UsageError(`there is no theme ${theme}; there are ${themeNames.join(", ")}`)
   }
+  if (values.threads) {
+    for (const name of ["theme", "check", "record-result"] as const) {
+      if (values[name] !== undefined && values[name] !== false) throw new UsageError(`--${name} is not for --threads`)
+    }
+  } else if (values["keep-all"]) throw new UsageError("--keep-all is for --threads")
   return {
     ops: countOf("ops", values.ops),
     seed: values.seed ?? String(Math.floor(Math.random() * 2 ** 32)),
+    threads: values.threads,
     theme,
     jobs: values.jobs === undefined ? Math.min(availableParallelism(), 4) : countOf("jobs", values.jobs),
     keep: values.keep,
+    keepAll: values["keep-all"],
     check: values.check,
     json: values.json,
     record: values["record-result"],
@@ -168,7 +183,7 @@ async function run(options: Options, workshop: Workshop, ends: Set<() => void>):
     programs,
     hosts: recorders.map((recorder) => (program) => recorder.record(program)),
     check: options.check,
-    onProgress: progress.show
+    onProgress: ({ total }) => progress.show(total.operations, total.divergences)
   })
   progress.clear()
   const seconds = (performance.now() - begin) / 1000
@@ -190,23 +205,6 @@ async function run(options: Options, workshop: Workshop, ends: Set<() => void>):
   return divergences + outcome.tally.dropped === 0 ? 0 : 1
 }
 
-function progressOn(stream: NodeJS.WriteStream | undefined): {
-  readonly show: (tally: { readonly total: { readonly operations: number; readonly divergences: number } }) => void
-  readonly clear: () => void
-} {
-  if (stream?.isTTY !== true) return { show: () => {}, clear: () => {} }
-  let shown = 0
-  return {
-    show: ({ total }) => {
-      const now = performance.now()
-      if (now - shown < 200) return
-      shown = now
-      stream.write(`\r\u001b[K${total.operations} operations, ${total.divergences} differences`)
-    },
-    clear: () => void stream.write("\r\u001b[K")
-  }
-}
-
 async function main(): Promise<number> {
   const ends = new Set<() => void>()
   const endAll = (): void => {
@@ -223,6 +221,9 @@ async function main(): Promise<number> {
     if (options.help) {
       process.stdout.write(USAGE)
       return 0
+    }
+    if (options.threads) {
+      return await runThreadsCommand(options, progressOn(options.json ? undefined : process.stderr), ends)
     }
     const workshop = openWorkshop()
     ends.add(workshop.close)

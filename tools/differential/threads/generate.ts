@@ -1,0 +1,167 @@
+/** Random scripts: a seed and a number determine them.
+ *
+ * Twelve pages, a0 to a11, are mapped, registered with two userfaultfds or more, and then everything happens to them: threads
+ * load and store, the kernel stores for them, areas are moved, unmapped, advised, locked, forked, and the file below loses
+ * pages; messages are read and answered, or not.
+ */
+import * as ADVICE from "../../../lib/flags/AdviceFlags.ts"
+import * as UFFD from "../../../lib/flags/UffdFlags.ts"
+import { PAGE_SIZE } from "../../../lib/mm/base/units.ts"
+import { Random, seedOf } from "../random.ts"
+import { type Script, type Step, step } from "./script.ts"
+
+/** Where random scripts come from. */
+export interface ThreadSource {
+  readonly seed: number
+  /** Does the host have swap? Advice that sends pages there is then not given. */
+  readonly hasSwap: boolean
+}
+
+/** Random steps of a script, after those that prepare it. */
+const LEAST_STEPS = 40
+const MOST_STEPS = 70
+
+/** Pages that are mapped and registered. */
+const PAGES = 12
+/** Pages in which areas may come to lie. */
+const TARGETS = 20
+/** Forks of a script: each may be waited for, and each child keeps the descriptors. */
+const MOST_FORKS = 2
+
+const { MISSING, WP, MINOR } = {
+  MISSING: UFFD.REGISTER_MODE_MISSING,
+  WP: UFFD.REGISTER_MODE_WP,
+  MINOR: UFFD.REGISTER_MODE_MINOR
+}
+
+/** Advice beside DONTNEED, which is given most often. */
+const OTHER_ADVICE = [
+  ADVICE.FREE,
+  ADVICE.REMOVE,
+  ADVICE.POPULATE_READ,
+  ADVICE.POPULATE_WRITE,
+  ADVICE.DONTNEED_LOCKED,
+  ADVICE.COLD,
+  ADVICE.PAGEOUT,
+  ADVICE.DONTFORK,
+  ADVICE.DOFORK,
+  ADVICE.GUARD_INSTALL,
+  ADVICE.GUARD_REMOVE
+]
+
+/** Script number `nth`. */
+export function generateScript(source: ThreadSource, nth: number): Script {
+  const maker = new Maker(new Random(seedOf(source.seed, nth)), source.hasSwap)
+  return { name: `${source.seed}.${nth}`, steps: maker.steps() }
+}
+
+class Maker {
+  private forks = 0
+  private readonly kinds: ReadonlyArray<readonly [one: () => Step, weight: number]>
+
+  constructor(
+    private readonly random: Random,
+    private readonly hasSwap: boolean
+  ) {
+    this.kinds = [
+      [() => step(random.chance(0.5) ? "store" : "load", random.below(PAGES), random.of([0, 0, 5])), 22],
+      [() => step("kstore", random.below(PAGES), random.of([0, 9])), 3],
+      [() => step("read", this.uffd()), 17],
+      [() => this.fill("register", [MISSING, MISSING, MISSING | WP, WP, MISSING | WP | MINOR, MINOR, WP | MINOR]), 3],
+      [() => this.fill("unregister", [0]), 3],
+      [() => this.fill("wake", [0]), 3],
+      [() => this.fill("copy", [0, 0, 0, UFFD.COPY_MODE_DONTWAKE, UFFD.COPY_MODE_WP]), 5],
+      [() => this.fill("zero", [0, 0, UFFD.ZEROPAGE_MODE_DONTWAKE]), 5],
+      [() => this.fill("protect", [1, 1, 0, 0, UFFD.WRITEPROTECT_MODE_DONTWAKE]), 5],
+      [() => this.fill("continue", [0, UFFD.CONTINUE_MODE_DONTWAKE, UFFD.CONTINUE_MODE_WP]), 2],
+      [() => this.fill("poison", [0, UFFD.POISON_MODE_DONTWAKE]), 2],
+      [() => this.move(), 2],
+      [() => step("munmap", ...this.range()), 4],
+      [() => step("mapfile", random.of([0, 0, 1]), ...this.range(), random.below(9)), 2],
+      [() => step("map", random.of([0, 0, 1, 2]), ...this.range()), 2],
+      [() => step("mprotect", ...this.range(), random.of([0, 1, 3, 3])), 3],
+      [() => step("madvise", ...this.range(), this.advice()), 6],
+      [() => step("mlock", ...this.range(), random.below(2)), 2],
+      [() => step("munlock", ...this.range()), 2],
+      [() => this.mremap(), 3],
+      [() => step("truncate", random.of([0, 2, 5, 8, 12]) * PAGE_SIZE + random.of([0, 0, 100])), 1],
+      [() => step("punch", random.below(9), 1 + random.below(3)), 1],
+      [() => this.fork(), 3],
+      [() => step("exit"), 1],
+      [() => step("close", this.uffd()), 1],
+      [() => this.userfaultfd(), 1]
+    ]
+  }
+
+  steps(): Step[] {
+    const { random } = this
+    const first = [step("map", 0, 0, 6), step("map", 2, 0, 6), step("mapfile", 0, 0, 6, 0), step("mapfile", 1, 0, 6, 3)]
+    const prepared = [
+      random.of(first),
+      step("map", random.of([0, 0, 2, 1]), 6, 6),
+      this.userfaultfd(),
+      this.userfaultfd(),
+      step("mapfile", 0, TARGETS, 4, 2),
+      step("register", 0, ...this.range(), random.of([MISSING, MISSING, MISSING | WP, WP])),
+      step("register", 1, ...this.range(), random.of([MISSING, MISSING | WP, WP]))
+    ]
+    const more = Array.from({ length: random.between(LEAST_STEPS, MOST_STEPS) }, () => random.weighted(this.kinds)())
+    return [...prepared, ...more]
+  }
+
+  /** First page, and how many. */
+  private range(): readonly [number, number] {
+    const start = this.random.below(PAGES - 2)
+    return [start, this.random.between(1, Math.min(4, PAGES - start))]
+  }
+
+  /** Most often one of the first two; the others are children's, or made later, or are not there. */
+  private uffd(): number {
+    return this.random.of([0, 0, 0, 1, 1, 2, 3])
+  }
+
+  private fill(name: string, modes: readonly number[]): Step {
+    return step(name, this.uffd(), ...this.range(), this.random.of(modes))
+  }
+
+  private move(): Step {
+    const { random } = this
+    const pages = random.between(1, 2)
+    return step("move", this.uffd(), random.below(PAGES), pages, random.of([0, 1, 2]), random.below(PAGES))
+  }
+
+  /** MREMAP_DONTUNMAP, 4, wants both lengths to be the same. */
+  private mremap(): Step {
+    const { random } = this
+    const flags = random.of([0, 1, 3, 3, 7])
+    const pages = random.between(1, 3)
+    const after = (flags & 4) !== 0 ? pages : random.between(1, 4)
+    return step("mremap", random.below(PAGES), pages, after, flags, (flags & 2) !== 0 ? random.below(TARGETS) : 0)
+  }
+
+  private advice(): number {
+    const { DONTNEED } = ADVICE
+    const advice = this.random.chance(0.3) ? DONTNEED : this.random.of(OTHER_ADVICE)
+    return advice === ADVICE.PAGEOUT && this.hasSwap ? DONTNEED : advice
+  }
+
+  private fork(): Step {
+    return this.forks++ < MOST_FORKS ? step("fork") : step("exit")
+  }
+
+  private userfaultfd(): Step {
+    const { random } = this
+    const features: ReadonlyArray<readonly [bit: number, probability: number]> = [
+      [UFFD.FEATURE_EVENT_FORK, 1 / 3],
+      [UFFD.FEATURE_EVENT_REMAP, 1 / 2],
+      [UFFD.FEATURE_EVENT_REMOVE, 1 / 2],
+      [UFFD.FEATURE_EVENT_UNMAP, 1 / 2],
+      [UFFD.FEATURE_WP_UNPOPULATED, 1 / 2],
+      [UFFD.FEATURE_EXACT_ADDRESS, 1 / 4],
+      [UFFD.FEATURE_SIGBUS, 1 / 8],
+      [UFFD.FEATURE_WP_ASYNC, 1 / 8]
+    ]
+    const wanted = features.reduce((all, [bit, probability]) => (random.chance(probability) ? all | bit : all), 0)
+    return step("userfaultfd", wanted, random.chance(0.1) ? UFFD.USER_MODE_ONLY : 0)
+  }
+}
