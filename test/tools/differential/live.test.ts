@@ -28,7 +28,9 @@ describe("npm run differential", () => {
       ["--ops", "0"],
       ["--theme", "cats"],
       ["--sead", "1"],
-      ["--jobs", "-1"]
+      ["--jobs", "-1"],
+      ["--threads", "--theme", "map"],
+      ["--keep-all"]
     ]
     const ends = await Promise.all(wrong.map((args) => differential(...args)))
     expect(ends.map(({ code }) => code)).toEqual(wrong.map(() => 2))

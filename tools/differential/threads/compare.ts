@@ -9,6 +9,11 @@ export type Host = (script: Script) => Promise<Transcript>
 
 /** How often a script that differs is run again on the host before it is called a difference. */
 const AGAIN = 2
+/** What `threads.c` says of a script in which a call computes without end: Linux puts a guard where a protected page of an
+ * object was, finds the mark of its protection, takes the page out once more, and so on. `installGuards` of
+ * `lib/mm/page/advise.ts` overwrites the mark, and says so.
+ */
+const ENDLESS = "a call spins"
 /** Orders that are tried for one step. */
 const MOST_ORDERS = 12
 /** Runs that the search for an order may take. */
@@ -26,19 +31,22 @@ export type ScriptVerdict =
   | { readonly kind: "agrees"; readonly linux: Transcript }
   /** It agrees once threads that are woken together go on in another order than that in which they waited. */
   | { readonly kind: "reordered"; readonly linux: Transcript }
+  /** It agrees, up to a call that never ends on Linux. */
+  | { readonly kind: "endless"; readonly linux: Transcript }
   | { readonly kind: "differs"; readonly linux: Transcript; readonly difference: ScriptDifference }
   /** The host does not answer the same when it is asked again. */
   | { readonly kind: "unsteady"; readonly linux: Transcript; readonly difference: ScriptDifference }
 
-/** Where two transcripts part; undefined where they do not. */
+/** Where two transcripts part; undefined where they do not. Of a call that never ends on Linux only what came before counts. */
 export function differenceOf(linux: Transcript, ours: Transcript): ScriptDifference | undefined {
-  const most = Math.max(linux.lines.length, ours.lines.length)
+  const isEndless = linux.lost === ENDLESS
+  const most = isEndless ? linux.lines.length : Math.max(linux.lines.length, ours.lines.length)
   for (let step = 0; step < most; step++) {
     if (linux.lines[step] !== ours.lines[step]) {
       return { step, linux: lineOf(linux, step), ours: lineOf(ours, step) }
     }
   }
-  if (linux.lost === undefined && ours.lost === undefined) return undefined
+  if (isEndless || linux.lost === ours.lost) return undefined
   return { step: most, linux: lineOf(linux, most), ours: lineOf(ours, most) }
 }
 
@@ -68,7 +76,7 @@ export async function judgeScript(host: Host, script: Script): Promise<ScriptVer
 export function compareScript(script: Script, linux: Transcript): Exclude<ScriptVerdict, { kind: "unsteady" }> {
   const first = runOurs(script)
   const difference = differenceOf(linux, first)
-  if (difference === undefined) return { kind: "agrees", linux }
+  if (difference === undefined) return { kind: linux.lost === ENDLESS ? "endless" : "agrees", linux }
   return new OrderSearch(script, linux).finds(first, difference.step)
     ? { kind: "reordered", linux }
     : { kind: "differs", linux, difference }

@@ -1,4 +1,5 @@
 /** The threads of one machine: verbs in flight, and who goes on first when several are woken together. */
+import { EINTR } from "../../../lib/flags/Errno.ts"
 import { kindOf, type StopName, stopNames, type Verb } from "../../../lib/mm/base/stop.ts"
 import type { Kernel } from "../../../lib/mm/kernel.ts"
 import { RUN_RUNNING, RUN_WOKEN } from "../../../lib/mm/store/runs.ts"
@@ -61,6 +62,12 @@ export class Flights {
       const flight = this.byRow.get(row)
       if (flight !== undefined) this.resume(flight)
     }
+  }
+
+  /** Ends a verb that waits, as a fatal signal does. */
+  kill(flight: Flight): void {
+    this.k.runs.withdraw(flight.row, flight.stop)
+    this.turn(flight, () => flight.verb.return(EINTR))
   }
 
   private resume(flight: Flight): void {

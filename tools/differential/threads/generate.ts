@@ -57,6 +57,7 @@ export function generateScript(source: ThreadSource, nth: number): Script {
 
 class Maker {
   private forks = 0
+  private readonly asked: Array<{ readonly uffd: number; readonly start: number; readonly pages: number }> = []
   private readonly kinds: ReadonlyArray<readonly [one: () => Step, weight: number]>
 
   constructor(
@@ -64,32 +65,32 @@ class Maker {
     private readonly hasSwap: boolean
   ) {
     this.kinds = [
-      [() => step(random.chance(0.5) ? "store" : "load", random.below(PAGES), random.of([0, 0, 5])), 22],
-      [() => step("kstore", random.below(PAGES), random.of([0, 9])), 3],
-      [() => step("read", this.uffd()), 17],
-      [() => this.fill("register", [MISSING, MISSING, MISSING | WP, WP, MISSING | WP | MINOR, MINOR, WP | MINOR]), 3],
-      [() => this.fill("unregister", [0]), 3],
+      [() => step(random.chance(0.5) ? "store" : "load", this.page(), random.of([0, 0, 5])), 24],
+      [() => step("kstore", this.page(), random.of([0, 9])), 3],
+      [() => step("read", this.uffd()), 20],
+      [() => this.register(this.uffd()), 5],
+      [() => this.fill("unregister", [0]), 2],
       [() => this.fill("wake", [0]), 3],
       [() => this.fill("copy", [0, 0, 0, UFFD.COPY_MODE_DONTWAKE, UFFD.COPY_MODE_WP]), 5],
-      [() => this.fill("zero", [0, 0, UFFD.ZEROPAGE_MODE_DONTWAKE]), 5],
-      [() => this.fill("protect", [1, 1, 0, 0, UFFD.WRITEPROTECT_MODE_DONTWAKE]), 5],
-      [() => this.fill("continue", [0, UFFD.CONTINUE_MODE_DONTWAKE, UFFD.CONTINUE_MODE_WP]), 2],
+      [() => this.fill("zero", [0, 0, UFFD.ZEROPAGE_MODE_DONTWAKE]), 4],
+      [() => this.fill("protect", [1, 1, 1, 0, UFFD.WRITEPROTECT_MODE_DONTWAKE]), 7],
+      [() => this.fill("continue", [0, UFFD.CONTINUE_MODE_DONTWAKE, UFFD.CONTINUE_MODE_WP]), 3],
       [() => this.fill("poison", [0, UFFD.POISON_MODE_DONTWAKE]), 2],
-      [() => this.move(), 2],
-      [() => step("munmap", ...this.range()), 4],
-      [() => step("mapfile", random.of([0, 0, 1]), ...this.range(), random.below(9)), 2],
+      [() => this.move(), 3],
+      [() => step("munmap", ...this.range()), 2],
+      [() => step("mapfile", random.of([0, 0, 1]), ...this.range(), random.below(9)), 1],
       [() => step("map", random.of([0, 0, 1, 2]), ...this.range()), 2],
-      [() => step("mprotect", ...this.range(), random.of([0, 1, 3, 3])), 3],
+      [() => step("mprotect", ...this.range(), random.of([0, 1, 3, 3])), 2],
       [() => step("madvise", ...this.range(), this.advice()), 6],
-      [() => step("mlock", ...this.range(), random.below(2)), 2],
-      [() => step("munlock", ...this.range()), 2],
-      [() => this.mremap(), 3],
+      [() => step("mlock", ...this.range(), random.below(2)), 1],
+      [() => step("munlock", ...this.range()), 1],
+      [() => this.mremap(), 5],
       [() => step("truncate", random.of([0, 2, 5, 8, 12]) * PAGE_SIZE + random.of([0, 0, 100])), 1],
       [() => step("punch", random.below(9), 1 + random.below(3)), 1],
       [() => this.fork(), 3],
       [() => step("exit"), 1],
-      [() => step("close", this.uffd()), 1],
-      [() => this.userfaultfd(), 1]
+      [() => step("close", this.uffd()), 0.5],
+      [() => this.userfaultfd(), 0.5]
     ]
   }
 
@@ -102,8 +103,8 @@ class Maker {
       this.userfaultfd(),
       this.userfaultfd(),
       step("mapfile", 0, TARGETS, 4, 2),
-      step("register", 0, ...this.range(), random.of([MISSING, MISSING, MISSING | WP, WP])),
-      step("register", 1, ...this.range(), random.of([MISSING, MISSING | WP, WP]))
+      this.register(0),
+      this.register(1)
     ]
     const more = Array.from({ length: random.between(LEAST_STEPS, MOST_STEPS) }, () => random.weighted(this.kinds)())
     return [...prepared, ...more]
@@ -120,14 +121,37 @@ class Maker {
     return this.random.of([0, 0, 0, 1, 1, 2, 3])
   }
 
+  private register(uffd: number): Step {
+    const { random } = this
+    const start = random.below(PAGES - 2)
+    const pages = random.between(1, Math.min(7, PAGES - start))
+    this.asked.push({ uffd, start, pages })
+    const modes = [MISSING, MISSING, MISSING | WP, MISSING | WP, WP, MISSING | WP | MINOR, MINOR, WP | MINOR]
+    return step("register", uffd, start, pages, random.of(modes))
+  }
+
+  /** Most often within pages for whose registration was asked, whatever became of it. */
   private fill(name: string, modes: readonly number[]): Step {
-    return step(name, this.uffd(), ...this.range(), this.random.of(modes))
+    const { random } = this
+    if (this.asked.length === 0 || random.chance(0.2)) {
+      return step(name, this.uffd(), ...this.range(), random.of(modes))
+    }
+    const { pages, start, uffd } = random.of(this.asked.slice(-4))
+    const first = random.below(pages)
+    return step(name, uffd, start + first, random.between(1, Math.min(3, pages - first)), random.of(modes))
+  }
+
+  /** Most often one of those for whose registration was asked. */
+  private page(): number {
+    const { random } = this
+    if (this.asked.length === 0 || random.chance(0.4)) return random.below(PAGES)
+    const { pages, start } = random.of(this.asked.slice(-4))
+    return start + random.below(pages)
   }
 
   private move(): Step {
-    const { random } = this
-    const pages = random.between(1, 2)
-    return step("move", this.uffd(), random.below(PAGES), pages, random.of([0, 1, 2]), random.below(PAGES))
+    const to = this.fill("move", [0, 0, UFFD.MOVE_MODE_DONTWAKE, UFFD.MOVE_MODE_ALLOW_SRC_HOLES])
+    return step(to.name, ...to.numbers, this.random.below(PAGES))
   }
 
   /** MREMAP_DONTUNMAP, 4, wants both lengths to be the same. */
@@ -152,14 +176,14 @@ class Maker {
   private userfaultfd(): Step {
     const { random } = this
     const features: ReadonlyArray<readonly [bit: number, probability: number]> = [
-      [UFFD.FEATURE_EVENT_FORK, 1 / 3],
-      [UFFD.FEATURE_EVENT_REMAP, 1 / 2],
-      [UFFD.FEATURE_EVENT_REMOVE, 1 / 2],
-      [UFFD.FEATURE_EVENT_UNMAP, 1 / 2],
-      [UFFD.FEATURE_WP_UNPOPULATED, 1 / 2],
-      [UFFD.FEATURE_EXACT_ADDRESS, 1 / 4],
-      [UFFD.FEATURE_SIGBUS, 1 / 8],
-      [UFFD.FEATURE_WP_ASYNC, 1 / 8]
+      [UFFD.FEATURE_EVENT_FORK, 0.25],
+      [UFFD.FEATURE_EVENT_REMAP, 0.6],
+      [UFFD.FEATURE_EVENT_REMOVE, 0.3],
+      [UFFD.FEATURE_EVENT_UNMAP, 0.3],
+      [UFFD.FEATURE_WP_UNPOPULATED, 0.4],
+      [UFFD.FEATURE_EXACT_ADDRESS, 0.25],
+      [UFFD.FEATURE_SIGBUS, 0.08],
+      [UFFD.FEATURE_WP_ASYNC, 0.1]
     ]
     const wanted = features.reduce((all, [bit, probability]) => (random.chance(probability) ? all | bit : all), 0)
     return step("userfaultfd", wanted, random.chance(0.1) ? UFFD.USER_MODE_ONLY : 0)

@@ -194,8 +194,14 @@ class Machine {
     for (const fd of this.uffds.splice(0)) if (fd >= 0) close(k, task, fd)
     settle(k)
     this.flights.settle(Infinity)
+    // A half-made child has the descriptors already, so that a fork whose event nobody reads is ended by a signal only.
+    for (const [i, flight] of this.flights.all.entries()) {
+      if (this.names[i] === "fork" && flight.result === undefined) this.flights.kill(flight)
+    }
+    this.flights.settle(Infinity)
     this.threadsText()
     for (const child of this.children.splice(0)) this.endChild(child.task)
+    this.flights.settle(Infinity)
     const waiting = this.flights.all.filter(({ result }) => result === undefined).length
     if (waiting > 0) throw new Error(`${waiting} threads wait although all userfaultfds are closed`)
     checkIdle(k)

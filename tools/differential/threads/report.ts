@@ -10,6 +10,9 @@ export function textOfThreads({ shrunk, tally, unsteady }: ThreadsOutcome, told:
   if (tally.reordered > 0) {
     lines.push(`${tally.reordered} scripts agree once threads that are woken together go on in another order.`)
   }
+  if (tally.endless > 0) {
+    lines.push(`${tally.endless} scripts agree up to a call that never ends on this host, and are left there.`)
+  }
   if (tally.unsteady > 0) {
     lines.push(
       `To ${tally.unsteady} scripts the host disagrees with itself when it is asked again; they are not judged.`

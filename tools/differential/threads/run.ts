@@ -14,6 +14,8 @@ export interface ThreadsTally {
   steps: number
   /** Scripts that agree with another order of threads woken together. */
   reordered: number
+  /** Scripts that agree up to a call that never ends on the host. */
+  endless: number
   /** Scripts to which the host did not always answer the same. */
   unsteady: number
   differences: number
@@ -39,7 +41,7 @@ export interface ThreadsWork {
 
 /** Compares every script. */
 export async function runThreads({ hosts, onScript, scripts }: ThreadsWork): Promise<ThreadsOutcome> {
-  const tally: ThreadsTally = { scripts: 0, steps: 0, reordered: 0, unsteady: 0, differences: 0 }
+  const tally: ThreadsTally = { scripts: 0, steps: 0, reordered: 0, endless: 0, unsteady: 0, differences: 0 }
   const shrunk: DifferingScript[] = []
   const found: Recorded[] = []
   let unsteady: ThreadsOutcome["unsteady"]
@@ -50,6 +52,7 @@ export async function runThreads({ hosts, onScript, scripts }: ThreadsWork): Pro
     tally.scripts++
     tally.steps += linux.lines.length
     if (verdict.kind === "reordered") tally.reordered++
+    if (verdict.kind === "endless") tally.endless++
     if (verdict.kind === "unsteady") {
       tally.unsteady++
       unsteady ??= { script, difference: verdict.difference }

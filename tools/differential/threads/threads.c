@@ -25,8 +25,10 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Headers may be older than the kernel. */
@@ -36,7 +38,8 @@ struct move { uint64_t to, from, length, mode; int64_t done; };
 #define IOCTL_POISON _IOWR(0xAA, 8, struct poison)
 
 enum { PAGE = 4096, SHOWN_PAGES = 24, ARENA_PAGES = 36, SOURCE = 40, VECTOR = 60, FILE_PAGES = 12 };
-enum { MOST_THREADS = 128, MOST_UFFDS = 32, MOST_NUMBERS = 6, STACK_BYTES = 256 * 1024, SECONDS = 8 };
+enum { MOST_THREADS = 128, MOST_UFFDS = 32, MOST_NUMBERS = 6, STACK_BYTES = 256 * 1024 };
+enum { SECONDS = 20, MOST_CLOCKS = CLOCKS_PER_SEC / 2, ENDLESS = 13 }; /* ENDLESS: exit status of a script whose call spins */
 
 static const uintptr_t arena = 0x200000000000;
 static void *page(long n) { return (void *)(arena + n * PAGE); }
@@ -166,11 +169,15 @@ static int sleeps(const struct thread *t) {
   return state != NULL && (state[2] == 'S' || state[2] == 'D');
 }
 
-/* Leaves the processor to the others until none of them wants it any more: three times in a row all sleep. */
+/* Leaves the processor to the others until none of them wants it any more: three times in a row all sleep. Who has computed
+ * for half a second in one step will do so for ever.
+ */
 static void settle(void) {
+  const clock_t begin = clock();
   for (int quiet = 0; quiet < 3;) {
     usleep(100);
     quiet++;
+    if (clock() - begin > MOST_CLOCKS) _exit(ENDLESS);
     for (int i = 0; i < thread_count; i++)
       if (!threads[i].has_ended && !sleeps(&threads[i])) quiet = 0;
   }
@@ -435,6 +442,7 @@ static void prepare(void) {
 }
 
 static void run_script(char *const *lines, size_t count) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
   prepare();
   for (size_t i = 0; i < count; i++) step(lines[i]);
   while (child_count > 0) kill(children[--child_count].pid, SIGKILL);
@@ -461,6 +469,7 @@ int main(int argc, char **argv) {
       if (pid == 0) run_script(lines, count);
       waitpid(pid, &status, 0);
       if (status == 0) puts("end");
+      else if (WIFEXITED(status) && WEXITSTATUS(status) == ENDLESS) puts("lost a call spins");
       else printf("lost %s %d\n", WIFSIGNALED(status) ? "signal" : "exit",
                   WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
       fflush(stdout);
