@@ -48,10 +48,14 @@ describe("a random script of many threads", () => {
   })
 })
 
+/** In these Linux's scheduler let somebody go on before those who had been woken earlier. */
+const reordered: ReadonlySet<string> = new Set(["5.6", "5.32"])
+
 describe("what Linux made of scripts", () => {
   it.each(recorded.map((each) => [each.script.name, each] as const))("%s is what we make of it", (_, each) => {
     const verdict = compareScript(each.script, each.transcript)
     expect("difference" in verdict ? verdict.difference : undefined).toBeUndefined()
+    expect(verdict.kind).toBe(reordered.has(each.script.name) ? "reordered" : "agrees")
   })
 
   it("shows threads that wait, are woken together, and get signals; messages of every kind; children", () => {
@@ -108,7 +112,7 @@ describe("a verdict", () => {
 
   it("lets threads that are woken together go on in any order, and nothing else", async () => {
     const last = linux.lines.at(-1)!
-    expect(last).toContain("fault a2 read, fault a1 read") // Linux keeps who has been read of in a list, newest first
+    expect(last).toContain("fault a2 read, fault a1 read") // who came last is woken first
     const swapped = linux.lines.with(
       linux.lines.length - 1,
       last.replace("fault a2 read, fault a1 read", "fault a1 read, fault a2 read")

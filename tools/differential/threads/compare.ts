@@ -29,7 +29,7 @@ export interface ScriptDifference {
 /** What became of a script. */
 export type ScriptVerdict =
   | { readonly kind: "agrees"; readonly linux: Transcript }
-  /** It agrees once threads that are woken together go on in another order than that in which they waited. */
+  /** It agrees once threads that are woken together go on in another order than that in which they were woken. */
   | { readonly kind: "reordered"; readonly linux: Transcript }
   /** It agrees, up to a call that never ends on Linux. */
   | { readonly kind: "endless"; readonly linux: Transcript }

@@ -6,8 +6,8 @@ import { RUN_RUNNING, RUN_WOKEN } from "../../../lib/mm/store/runs.ts"
 import { settle } from "../../../lib/proof/testing/calls.ts"
 
 /** Which of several threads that could go on does: a number in `[0, candidates)`.
- * Linux leaves that to its scheduler, so every order is right. Those who wait are woken in the order in which they began to
- * wait, and mostly go on in it: 0 is the best guess.
+ * Linux leaves that to its scheduler, so every order is right. Mostly they go on in the order in which they were woken, and
+ * that is the kernel's: 0 is the best guess.
  */
 export type Order = (step: number, candidates: number) => number
 

@@ -9,7 +9,7 @@ import { POLLERR, POLLIN, uffdFdinfo, uffdPoll } from "../../../lib/mm/sys/userf
 
 /** First page of the arena, and how much of it is shown. */
 export const ARENA = 0x200000000
-export const ARENA_PAGES = 36
+const ARENA_PAGES = 36
 const SHOWN_PAGES = 24
 
 const shownFlags = ["um", "uw", "ui", "lo", "lf", "dc"]

@@ -9,7 +9,7 @@ const MOST_SHRUNK = 3
 const DEPTH = 2
 
 /** What was counted so far. */
-export interface ThreadsTally {
+interface ThreadsTally {
   scripts: number
   steps: number
   /** Scripts that agree with another order of threads woken together. */
