@@ -64,4 +64,14 @@ describe.skipIf(reason !== undefined)(`live${reason === undefined ? "" : ` (not 
     expect(again.output).toContain("no difference")
     expect(again.code).toBe(0)
   }, 120_000)
+
+  it("agrees with this host on scripts of many threads, where those can run; they are kept, and run again", async () => {
+    const file = join(folder, "scripts.txt")
+    const keep = ["--keep", file, "--keep-all"]
+    const { code, output } = await differential("--threads", "--ops", "200", "--seed", "1", "--jobs", "1", ...keep)
+    if (code === 2) return expect(output).toContain("cannot run here") // another kernel, not root, no userfaultfd
+    expect([code, output.split("\n").at(-2)]).toEqual([0, "no difference"])
+    const again = await differential("--threads", "--jobs", "1", file)
+    expect([again.code, again.output.split("\n").at(-2)]).toEqual([0, "no difference"])
+  }, 120_000)
 })
