@@ -124,6 +124,8 @@ export class MappableObject implements Driver, Savable {
     if (answer === BROKEN) return T_SIGBUS
     // It made somebody forget while it was asked. The slow way knows who and what.
     if (this.world.forgettings !== forgettings) return T_HOOK
+    if (answer instanceof Made && answer.question === question)
+      return this.#installOnly(k, v, vpn, question, access, answer)
     if (answer instanceof Made || !Effect.isEffect(answer)) return this.#install(k, v, vpn, question, access, answer)
     this.#later = true
     this.#first = { question, effect: answer, forgettings }
@@ -246,10 +248,8 @@ export class MappableObject implements Driver, Savable {
 
   /** Maps what an answer found. @returns frame | T_* | LATE */
   #install(k: Kernel, v: number, vpn: number, q: Question, access: Accessing, answer: unknown): number {
-    if (answer instanceof Made && answer.question === q && q.meanwhile === undefined) {
-      const broken = checkOnly(q.required, q.optional, q.at, answer)
-      return broken === undefined ? this.#mapOne(k, v, vpn, q, access, answer) : this.#breach(broken)
-    }
+    if (answer instanceof Made && answer.question === q && q.meanwhile === undefined)
+      return this.#installOnly(k, v, vpn, q, access, answer)
     const { error, found } = partsOf(answer)
     const clause = checkAnswer(q.required, q.optional, q.at, found, error, q)
     if (clause !== undefined) return this.#breach(clause)
@@ -270,6 +270,12 @@ export class MappableObject implements Driver, Savable {
     return mine
   }
 
+  /** The same for an answer that is one translation, and came at once. */
+  #installOnly(k: Kernel, v: number, vpn: number, q: Question, access: Accessing, t: Made): number {
+    const broken = checkOnly(q.required, q.optional, q.at, t)
+    return broken === undefined ? this.#mapOne(k, v, vpn, q, access, t) : this.#breach(broken)
+  }
+
   /** Maps the pages of one translation. @returns the frame asked for | T_MAPPED it is mapped, or not among them | T_* */
   #mapOne(k: Kernel, v: number, vpn: number, q: Question, access: Accessing, t: Made): number {
     const { end, start } = t.source
@@ -282,10 +288,12 @@ export class MappableObject implements Driver, Savable {
     // the page that was asked for is mapped by the fault itself, unless a later write to it need not ask again
     const isMine = delta <= 0 && -delta < pages
     const but = isMine && (!writable || access === WRITING)
-    let r: number = file === 0 ? T_SIGBUS : T_MAPPED
-    if (r === T_MAPPED && !(but && pages === 1))
-      r = mapRun(k, v, vpn + delta, pages, file, index, writable, but ? vpn : -1)
-    if (r === T_MAPPED && but) r = pageOf(k, file, index - delta)
+    const r =
+      file === 0
+        ? T_SIGBUS
+        : but && pages === 1
+          ? pageOf(k, file, index)
+          : mapRun(k, v, vpn + delta, pages, file, index, writable, but ? vpn : -1)
     return r === T_SIGBUS || r === 0 ? this.#nobodyHolds(k, v, vpn, q, t) : r
   }
 

@@ -100,7 +100,7 @@ export function mapAhead(k: Kernel, v: Vma, vpn: Vpn, p: Pfn, writable: boolean)
 
 /** Maps pages `[vpn, vpn + pages)` of `v`, all of one leaf table, to pages of `o` from `index` on. What is mapped already
  * stays; so does page `but`. The table may be missing: an owner that answers late finds it gone.
- * @returns T_MAPPED | T_SIGBUS `o` lacks a page | T_OOM no table is left
+ * @returns the frame of page `but`, if it is one of them | T_MAPPED | T_SIGBUS `o` lacks a page | T_OOM no table is left
  * @partial the pages before the one that is missing are mapped
  * @locks mmap or VMA, read or stronger
  */
@@ -120,15 +120,17 @@ export function mapRun(
   if (slot === NO_SLOT) slot = k.ptes.slotAlloc(pgd, vpn)
   if (slot === NO_SLOT) return T_OOM
   const bits = PRESENT | (writable ? WRITE : 0) | pageProt(k, v)
+  let r: number = T_MAPPED
   for (let i = 0; i < pages; i++, slot += 2) {
     const p = k.xarray.load(o, index + i)
     if (p === 0) return T_SIGBUS
+    if (vpn + i === but) r = p
     if (vpn + i === but || !k.ptes.isNone(slot)) continue
     k.frames.addMap(p)
     k.mms.addRss(mm, rssKind(k, p), 1)
     k.ptes.set(slot, p, bits)
   }
-  return T_MAPPED
+  return r
 }
 
 const rssKind = (k: Kernel, p: Pfn): number => (k.frames.has(p, F_SWAPBACKED) ? RSS_SHMEM : RSS_FILE)
