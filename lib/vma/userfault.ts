@@ -1,6 +1,7 @@
 /** What stands behind `Userfaultfd`: a descriptor, asked by whoever has it. Floor 8, internal. */
 import { Duration, Effect, Option } from "effect"
 import { EAGAIN, EBADF, OK } from "../flags/Errno.ts"
+import * as POLL from "../flags/PollFlags.ts"
 import * as UFFD from "../flags/UffdFlags.ts"
 import { fput } from "../mm/area/object.ts"
 import { vmBugOn } from "../mm/base/debug.ts"
@@ -8,13 +9,14 @@ import type { StopName, Verb } from "../mm/base/stop.ts"
 import type { Word } from "../mm/base/units.ts"
 import type { Kernel } from "../mm/kernel.ts"
 import { type File, FILE_UFFD, FMODE_READ, FMODE_WRITE } from "../mm/store/files.ts"
+import { poll } from "../mm/sys/poll.ts"
 import { uffdContinue, uffdCopy, uffdCopyBytes, uffdPoison, uffdZeropage } from "../mm/sys/uffd-fill.ts"
 import { openUffdDevice } from "../mm/sys/uffd-device.ts"
 import { uffdMove } from "../mm/sys/uffd-move.ts"
 import { interruptReaders, MESSAGE, uffdPollWait, uffdRead } from "../mm/sys/uffd-read.ts"
 import { uffdRegister, uffdUnregister, uffdWake } from "../mm/sys/uffd-register.ts"
 import { uffdWriteprotect } from "../mm/sys/uffd-wp.ts"
-import { POLLERR, POLLIN, newUserfaultfd, uffdApi, uffdPoll, uffdShut, userfaultfd } from "../mm/sys/userfaultfd.ts"
+import { newUserfaultfd, uffdApi, uffdShut, userfaultfd } from "../mm/sys/userfaultfd.ts"
 import type { Fail } from "./Fail.ts"
 import type { Process } from "./process.ts"
 import type { AfterUnlock } from "./region.ts"
@@ -50,15 +52,16 @@ export interface Opening {
 /** May the process open /dev/userfaultfd? Found out once, and told: "device" or "syscall".
  * @source util/userfaultfd.c uffd_detect_open_mode (QEMU)
  */
-const detected = (p: Process): Effect.Effect<void> => {
-  const f = openUffdDevice(p.world.k, p.pid, FMODE_READ | FMODE_WRITE)
-  if (f > 0) fput(p.world.k, f)
-  p.opensUffdDevice = f > 0
-  const told = Effect.logTrace("uffd_detect_open_mode").pipe(
-    Effect.annotateLogs({ mode: f > 0 ? "device" : "syscall" })
-  )
-  return Effect.andThen(releaseFiles(p.world), told)
-}
+const detected = (p: Process): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    if (p.opensUffdDevice !== undefined) return Effect.void
+    const f = openUffdDevice(p.world.k, p.pid, FMODE_READ | FMODE_WRITE)
+    if (f > 0) fput(p.world.k, f)
+    p.opensUffdDevice = f > 0
+    const mode = f > 0 ? "device" : "syscall"
+    const told = Effect.annotateLogs(Effect.logTrace("uffd_detect_open_mode"), { mode })
+    return Effect.andThen(releaseFiles(p.world), told)
+  })
 
 /** A new descriptor: by the device, where the process may open that, or else by the system call. */
 const opened = ({ opensUffdDevice, pid, world }: Process, flags: number): number =>
@@ -70,13 +73,14 @@ export const openDescriptor = <A, E, R>(
   { flags, hook }: Opening,
   body: (d: Descriptor) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> =>
-  Effect.uninterruptibleMask((restore) => {
-    if (p.opensUffdDevice === undefined) return Effect.andThen(detected(p), openDescriptor(p, { flags, hook }, body))
-    const fd = opened(p, UFFD.CLOEXEC | flags)
-    if (fd < 0) return setupFailed<never>(hook, fd)
-    const d = new Descriptor(p, fd)
-    return Effect.onExit(restore(Effect.suspend(() => body(d))), () => d.close())
-  })
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(detected(p), () => {
+      const fd = opened(p, UFFD.CLOEXEC | flags)
+      if (fd < 0) return setupFailed<never>(hook, fd)
+      const d = new Descriptor(p, fd)
+      return Effect.onExit(restore(Effect.suspend(() => body(d))), () => d.close())
+    })
+  )
 
 /** The features of the kernel, asked on a descriptor that did not agree on any yet. */
 export const available = (d: Descriptor): Effect.Effect<ReadonlySet<Feature>, Fail<"EINVAL">> =>
@@ -279,7 +283,7 @@ export class Descriptor {
     return Effect.suspend(() => {
       if (!this.isOpen()) return vmBugOn("a userfaultfd is used after its section closed it")
       if (this.p.ended) return Effect.succeed(false)
-      const now = this.polled(uffdPoll(this.p.world.k, this.p.pid, this.fd))
+      const now = this.polled(poll(this.p.world.k, this.p.pid, this.fd, POLL.IN))
       if (now !== undefined) return now
       const duration = Duration.fromInputUnsafe(timeout)
       if (!Duration.isPositive(duration)) return Effect.succeed(false)
@@ -295,8 +299,9 @@ export class Descriptor {
 
   /** What poll(2) said, as its user wants it; nothing where it said nothing. */
   private polled(bits: number): Effect.Effect<boolean> | undefined {
-    if (bits >= 0) return bits === 0 ? undefined : Effect.succeed((bits & POLLIN) !== 0 && (bits & POLLERR) === 0)
-    return Effect.catchCause(askFailed("poll", bits, {}), () => Effect.succeed(false))
+    const errno = (bits & POLL.NVAL) !== 0 ? EBADF : Math.min(bits, OK)
+    if (errno < 0) return Effect.catchCause(askFailed("poll", errno, {}), () => Effect.succeed(false))
+    return bits === 0 ? undefined : Effect.succeed((bits & POLL.IN) !== 0 && (bits & POLL.ERR) === 0)
   }
 
   private readonly adopt = (fd: number): object => {

@@ -3,7 +3,8 @@ import { Clock, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { Task, Userfaultfd } from "pagewright"
 import { describe, expect, it } from "vitest"
-import { POLLERR, uffdPoll } from "../../lib/mm/sys/userfaultfd.ts"
+import * as POLL from "../../lib/flags/PollFlags.ts"
+import { poll } from "../../lib/mm/sys/poll.ts"
 import { onProcess } from "../../lib/vma/process.ts"
 import { logged, memory, PAGE, run } from "./userfaultfd-support.ts"
 
@@ -97,7 +98,7 @@ describe("polling", () => {
             yield* uffd.register(at, PAGE, ["MISSING"])
             yield* Effect.forkChild(Task.load8(at))
             yield* Effect.yieldNow
-            yield* onProcess((p) => Effect.sync(() => expect(uffdPoll(p.world.k, p.pid, 0)).toBe(POLLERR)))
+            yield* onProcess((p) => Effect.sync(() => expect(poll(p.world.k, p.pid, 0, POLL.IN)).toBe(POLL.ERR)))
             // INVARIANT: a program that got around the type of `pollEvents`.
             const around = uffd as unknown as { pollEvents: (timeout: "Infinity") => Effect.Effect<boolean> }
             expect(yield* around.pollEvents("Infinity")).toBe(false)

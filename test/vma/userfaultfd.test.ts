@@ -2,7 +2,7 @@
 import { Effect, Fiber } from "effect"
 import { Task, Userfaultfd } from "pagewright"
 import { describe, expect, it } from "vitest"
-import { memory, PAGE, page, run } from "./userfaultfd-support.ts"
+import { descriptors, memory, PAGE, page, run } from "./userfaultfd-support.ts"
 
 describe("userfaultfd", () => {
   it("a fault waits until somebody answers it: fault, read, copy, wake", () =>
@@ -109,6 +109,18 @@ describe("userfaultfd", () => {
             }),
           { nonBlocking: true }
         )
+      })
+    ))
+
+  it("a body can be interrupted, that of a process's first descriptor too", () =>
+    run(
+      Effect.gen(function* () {
+        for (let i = 0; i < 2; i++) {
+          const opened = yield* Effect.forkChild(Userfaultfd.open(() => Effect.never))
+          yield* Effect.yieldNow
+          yield* Fiber.interrupt(opened)
+          expect(yield* descriptors).toBe(0)
+        }
       })
     ))
 

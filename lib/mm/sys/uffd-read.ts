@@ -90,7 +90,7 @@ function* messages<W extends StopName>(
 }
 
 /** poll(2) without end: waits until there is a message.
- * @returns POLLIN | POLLERR reads could wait, or no handshake yet | EINTR | EBADF | ENOTTY another kind of file
+ * @returns PollFlags IN | ERR reads could wait, or no handshake yet | EINTR | EBADF | ENOTTY another kind of file
  * @locks none
  * @source fs/userfaultfd.c userfaultfd_poll (v6.18)
  */

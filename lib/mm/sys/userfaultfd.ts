@@ -5,7 +5,7 @@
  *
  * @source fs/userfaultfd.c new_userfaultfd, userfaultfd_api, userfaultfd_release, userfaultfd_poll (v6.18)
  */
-import { EBADF, EINVAL, EMFILE, ENFILE, ENOMEM, EPERM, OK } from "../../flags/Errno.ts"
+import { EINVAL, EMFILE, ENFILE, ENOMEM, EPERM, OK } from "../../flags/Errno.ts"
 import * as POLL from "../../flags/PollFlags.ts"
 import * as UFFD from "../../flags/UffdFlags.ts"
 import { mmapUnlock, tryMmap, WRITE } from "../area/mmap-lock.ts"
@@ -22,10 +22,6 @@ import type { Uffd } from "../store/uffds.ts"
 import { whileUsed } from "./process.ts"
 import { anyUffdFile } from "./uffd-args.ts"
 import { unregisterAll } from "./uffd-register.ts"
-
-/** poll(2) bits. */
-export const POLLIN = POLL.IN
-export const POLLERR = POLL.ERR
 
 /** Opens a userfaultfd for the caller's address space.
  * @param flags - UffdFlags: CLOEXEC, NONBLOCK, USER_MODE_ONLY
@@ -101,19 +97,11 @@ export function agree(k: Kernel, c: Uffd, features: number): number {
   return OK
 }
 
-/** What poll(2) says of a descriptor: POLLERR where reads could wait, or before the handshake.
- * @returns POLLIN | POLLERR | 0 nothing to read | EBADF | EINVAL another kind of file
- */
-export function uffdPoll(k: Kernel, task: Task, fd: Word): number {
-  const f = k.tasks.file(task, lowBits(fd))
-  if (f === 0) return EBADF
-  return k.files.kind(f) === FILE_UFFD ? pollOf(k, f) : EINVAL
-}
-
+/** What poll(2) says of a userfaultfd: ERR where reads could wait, or before the handshake; IN where there is a message. */
 export function pollOf(k: Kernel, f: File): number {
   const c = k.files.private(f)
-  if (!k.uffds.isInitialized(c) || (k.files.flags(f) & FILE_NONBLOCK) === 0) return POLLERR
-  return isReadable(k, c) ? POLLIN : 0
+  if (!k.uffds.isInitialized(c) || (k.files.flags(f) & FILE_NONBLOCK) === 0) return POLL.ERR
+  return isReadable(k, c) ? POLL.IN : 0
 }
 
 /** What /proc/PID/fdinfo/FD says of it: faults that wait to be read, all that wait, the interface. */

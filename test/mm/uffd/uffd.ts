@@ -27,7 +27,9 @@ import { uffdMove } from "../../../lib/mm/sys/uffd-move.ts"
 import { uffdRead } from "../../../lib/mm/sys/uffd-read.ts"
 import { uffdRegister, uffdUnregister, uffdWake } from "../../../lib/mm/sys/uffd-register.ts"
 import { uffdWriteprotect } from "../../../lib/mm/sys/uffd-wp.ts"
-import { POLLERR, POLLIN, uffdApi, uffdPoll, userfaultfd } from "../../../lib/mm/sys/userfaultfd.ts"
+import { poll } from "../../../lib/mm/sys/poll.ts"
+import { uffdApi, userfaultfd } from "../../../lib/mm/sys/userfaultfd.ts"
+import * as POLL from "../../../lib/flags/PollFlags.ts"
 import { settle } from "../../../lib/proof/testing/calls.ts"
 import { bitsAt } from "../../../lib/mm/page/walk.ts"
 import { A0, byteOrSignal, outcome, type Pages, parse, placeName } from "../linux/words.ts"
@@ -170,9 +172,12 @@ export class Uffd {
   }
   /** `IN`, `ERR`, or nothing. */
   get poll(): string {
-    const r = uffdPoll(this.p.k, this.p.task, this.fd)
-    if (r < 0) return outcome(r)
-    return [(r & POLLIN) !== 0 ? "IN" : "", (r & POLLERR) !== 0 ? "ERR" : ""].join("")
+    const bits = poll(this.p.k, this.p.task, this.fd, POLL.IN)
+    const names = { IN: POLL.IN, ERR: POLL.ERR, NVAL: POLL.NVAL }
+    return Object.entries(names)
+      .filter(([, bit]) => (bits & bit) !== 0)
+      .map(([name]) => name)
+      .join("")
   }
   close(): void {
     expect(close(this.p.k, this.p.task, this.fd)).toBe(0)

@@ -1,11 +1,13 @@
 /** What can be seen of our machine after a step, as `threads.c` says it. */
+import * as POLL from "../../../lib/flags/PollFlags.ts"
 import { PRESENT, UFFD_WP } from "../../../lib/flags/PteFlags.ts"
 import type { Kernel } from "../../../lib/mm/kernel.ts"
 import { bitsAt } from "../../../lib/mm/page/walk.ts"
 import { permsText } from "../../../lib/mm/proc/maps.ts"
 import { pageLetters } from "../../../lib/mm/proc/mem-size-stats.ts"
 import { flagLetters } from "../../../lib/mm/proc/smaps.ts"
-import { POLLERR, POLLIN, uffdFdinfo, uffdPoll } from "../../../lib/mm/sys/userfaultfd.ts"
+import { poll } from "../../../lib/mm/sys/poll.ts"
+import { uffdFdinfo } from "../../../lib/mm/sys/userfaultfd.ts"
 
 /** First page of the arena, and how much of it is shown. */
 export const ARENA = 0x200000000
@@ -26,9 +28,9 @@ export function uffdsText(k: Kernel, task: number, uffds: readonly number[]): st
   let out = ""
   for (const [i, fd] of uffds.entries()) {
     if (fd < 0) continue
-    const events = uffdPoll(k, task, fd)
+    const events = poll(k, task, fd, POLL.IN)
     const [, pending, total] = /pending:\t(\d+)\ntotal:\t(\d+)/.exec(uffdFdinfo(k, k.tasks.file(task, fd))) ?? []
-    out += ` u${i}=${(events & POLLIN) !== 0 ? "IN" : ""}${(events & POLLERR) !== 0 ? "ERR" : ""},${pending}/${total}`
+    out += ` u${i}=${(events & POLL.IN) !== 0 ? "IN" : ""}${(events & POLL.ERR) !== 0 ? "ERR" : ""},${pending}/${total}`
   }
   return out
 }
