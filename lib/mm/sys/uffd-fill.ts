@@ -200,7 +200,7 @@ function* filled(k: Kernel, q: Request, fill: Fill, source?: Source): Verb<Fault
   const mm = k.uffds.mm(q.c)
   if (!mmgetNotZero(k, mm)) return ESRCH
   fget(k, q.f)
-  let uses = true
+  let uses = true // `whileUsed` in place: a generator less in the way of every fault that is answered
   try {
     let done = 0
     let r: number = OK

@@ -14,7 +14,6 @@ import {
 import { EAGAIN, EBUSY, EEXIST, EFAULT, EINVAL, ENOENT, ENOMEM, ESRCH, OK } from "../../flags/Errno.ts"
 import { DIRTY, PRESENT, WRITE, ZERO } from "../../flags/PteFlags.ts"
 import * as UFFD from "../../flags/UffdFlags.ts"
-import { mmgetNotZero } from "../area/mm.ts"
 import { fget, fput } from "../area/object.ts"
 import { mmapUnlock, needMmap, READ, tryMmap } from "../area/mmap-lock.ts"
 import { anonVmaPrepare } from "../area/rmap.ts"
@@ -33,11 +32,13 @@ import { NO_SLOT } from "../store/ptes.ts"
 import type { Task } from "../store/tasks.ts"
 import type { Uffd } from "../store/uffds.ts"
 import type { Vma } from "../store/vmas.ts"
-import { mmput, mmputAsync, mmputUnlessLast } from "./process.ts"
+import { whileUsed } from "./process.ts"
 import { type Into, isRange, steadyFile, store } from "./uffd-args.ts"
 import { isMode } from "./uffd-fill.ts"
 
 const IMMOVABLE = VM_PFNMAP | VM_IO | VM_HUGETLB | VM_MIXEDMAP
+/** The address space has no user left: no answer of `movePages`, and nothing is stored. */
+const GONE = -4096
 
 /** Moves the pages of `[src, src + len)` to `dst`; both in the caller's address space, which is the descriptor's.
  * `k.out[0]` is what Linux stores: bytes moved, or the errno of the first page.
@@ -76,23 +77,21 @@ export function* doMove(
   const mm = k.uffds.mm(c)
   if (mm !== k.tasks.mm(task) || !isRange(dst, len) || !isRange(src, len)) return EINVAL
   if (!isMode(mode, UFFD.MOVE_MODE_DONTWAKE | UFFD.MOVE_MODE_ALLOW_SRC_HOLES)) return EINVAL
-  if (!mmgetNotZero(k, mm)) return ESRCH
+  const to = pageOf(dst)
+  const pages = pageOf(len)
+  const holes = (lowBits(mode) & UFFD.MOVE_MODE_ALLOW_SRC_HOLES) !== 0
   fget(k, f)
-  let uses = true
   try {
-    if (k.runs.preempt) yield k.runs.point()
-    if (!tryMmap(k, mm, READ)) yield needMmap(k, mm, READ)
-    const to = pageOf(dst)
-    const pages = pageOf(len)
-    const holes = (lowBits(mode) & UFFD.MOVE_MODE_ALLOW_SRC_HOLES) !== 0
-    let done: number
-    try {
-      done = movePages(k, c, to, pageOf(src), pages, holes)
-    } finally {
-      mmapUnlock(k, mm, READ)
-    }
-    uses = false
-    if (!mmputUnlessLast(k, mm)) yield* mmput(k, mm)
+    const done = yield* whileUsed(k, mm, GONE, function* (): Verb<FaultStops> {
+      if (k.runs.preempt) yield k.runs.point()
+      if (!tryMmap(k, mm, READ)) yield needMmap(k, mm, READ)
+      try {
+        return movePages(k, c, to, pageOf(src), pages, holes)
+      } finally {
+        mmapUnlock(k, mm, READ)
+      }
+    })
+    if (done === GONE) return ESRCH
     const result = done > 0 ? done * PAGE_SIZE : done
     k.out[0] = result
     if (into !== undefined && (yield* store(k, result, into)) !== OK) return EFAULT
@@ -100,7 +99,6 @@ export function* doMove(
     if ((lowBits(mode) & UFFD.MOVE_MODE_DONTWAKE) === 0) wakeUserfault(k, c, addrOf(to), addrOf(to + done))
     return done === pages ? OK : EAGAIN
   } finally {
-    if (uses) mmputAsync(k, mm)
     fput(k, f)
   }
 }

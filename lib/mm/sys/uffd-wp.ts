@@ -52,7 +52,7 @@ export function* doWriteprotect(k: Kernel, f: File, start: Word, len: Word, mode
   const to = from + pageOf(len)
   if (!mmgetNotZero(k, mm)) return ESRCH
   fget(k, f)
-  let uses = true
+  let uses = true // `whileUsed` in place: a generator less in the way of every fault that is answered
   try {
     if (k.runs.preempt) yield k.runs.point()
     if (!tryMmap(k, mm, READ)) yield needMmap(k, mm, READ)
